@@ -1,0 +1,68 @@
+// Copyright The shardctl Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package command
+
+import (
+	"cmp"
+	"context"
+	"os"
+
+	"github.com/spf13/cobra"
+	"k8s.io/klog/v2"
+
+	"github.com/shardctl/shardctl/internal/config"
+	"github.com/shardctl/shardctl/internal/replica"
+	"github.com/shardctl/shardctl/internal/version"
+)
+
+func newRun() *cobra.Command {
+	var (
+		at        cluster
+		file      string
+		revision  int64
+		verbosity int
+	)
+	cmd := &cobra.Command{
+		Use:   "run --config FILE",
+		Short: "Run one replica of a group",
+		Long: `Runs one replica of the group that the configuration names, until SIGTERM or
+SIGINT. Then it hands over what it holds, ends its session and exits with 0; a
+second signal ends it at once.
+
+Environment: POD_NAME, POD_UID and CONTAINER_NAME say which replica this is;
+POD_NAMESPACE is the default for --namespace.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := setVerbosity(verbosity); err != nil {
+				return err
+			}
+			cfg, err := config.Load(file)
+			if err != nil {
+				return err
+			}
+			at.namespace = cmp.Or(at.namespace, os.Getenv("POD_NAMESPACE"))
+			rc, namespace, err := at.resolve()
+			if err != nil {
+				return err
+			}
+			r, err := replica.New(rc, cfg, replica.Options{Namespace: namespace, Revision: revision})
+			if err != nil {
+				return err
+			}
+			log := klog.Background().WithName("shardctl")
+			log.Info("Starting", "version", version.String(), "config", file, "group", cfg.Name)
+			ctx, stop := untilSignal(klog.NewContext(context.Background(), log))
+			defer stop()
+			return r.Run(ctx)
+		},
+	}
+	at.addFlags(cmd)
+	cmd.Flags().StringVar(&file, "config", "", "configuration file (required)")
+	cmd.Flags().Int64Var(&revision, "revision", 0, "orders versions of the program: shards never move to a lower one")
+	cmd.Flags().IntVarP(&verbosity, "v", "v", 0, "verbosity of the log: 3 shows failed requests on Leases")
+	if err := cmd.MarkFlagRequired("config"); err != nil {
+		panic(err) // the flag was defined above
+	}
+	return cmd
+}

@@ -1,0 +1,46 @@
+// Copyright The shardctl Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package replica
+
+import (
+	"context"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/shardctl/shardctl/internal/config"
+	"github.com/shardctl/shardctl/internal/decorator"
+	"github.com/shardctl/shardctl/pkg/shard"
+)
+
+// controllerFor is a decorator's work on one of its types. A type is one
+// shard, whichever roles decorate it.
+func controllerFor(c *decorator.Controller, role config.Role, gvr schema.GroupVersionResource, workers int) shard.Controller {
+	controller := shard.Controller{
+		Name:     role.Name,
+		Resource: gvr,
+		Workers:  workers,
+		Reconcile: func(ctx context.Context, key shard.Key) (shard.Result, error) {
+			after, err := c.Sync(ctx, gvr, key.Namespace, key.Name)
+			return shard.Result{RequeueAfter: after}, err
+		},
+		Filter:   func(u *unstructured.Unstructured) bool { return c.Matches(gvr, u) },
+		Concerns: func(from, to *unstructured.Unstructured) bool { return c.Concerns(gvr, from, to) },
+	}
+	for _, rule := range role.Decorator.Spec.Attachments {
+		controller.Watches = append(controller.Watches, shard.Watch{Resource: rule.GVR(), Keys: parentsOf(c, gvr)})
+	}
+	return controller
+}
+
+// parentsOf names the object of a type that an attachment belongs to.
+func parentsOf(c *decorator.Controller, gvr schema.GroupVersionResource) func(*unstructured.Unstructured) []shard.Key {
+	return func(attachment *unstructured.Unstructured) []shard.Key {
+		parent, namespace, name, ok := c.ParentOf(attachment)
+		if !ok || parent != gvr {
+			return nil
+		}
+		return []shard.Key{{Namespace: namespace, Name: name}}
+	}
+}

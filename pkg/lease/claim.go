@@ -1,0 +1,406 @@
+// Copyright The shardctl Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package lease
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/utils/ptr"
+)
+
+// claim is the replica's relation to one shard.
+//
+//	idle ──grant──> held ──revoke, gracefully──> draining ──Drained──> idle
+//	                  └──────────revoke───────────────┴──────────────> idle
+//
+// A term begins only when a record that names this very session is known
+// (granted), and is over for good (ended) as soon as a write that gives the
+// shard away is sent (R2), or when it is revoked.
+type claim struct {
+	shard string
+	phase phase
+	term  Term    // while held or draining
+	since Instant // when the term began
+	// ended is the newest term that is over here: no term up to it ever
+	// begins again (R3).
+	ended endedTerm
+	// working counts revoked terms whose work has not returned yet.
+	working int
+
+	cause     Cause // why it is draining
+	successor string
+	drained   bool // the work of the draining term has ended
+	carried   map[string]string
+
+	// vacant is when the shard was first seen free to take; zero while it is
+	// not.
+	vacant Instant
+}
+
+type phase int
+
+const (
+	idle phase = iota
+	held
+	draining
+)
+
+type endedTerm struct {
+	uid   types.UID
+	epoch int32
+}
+
+func (e *Election) shardEntry(shard string) *entry {
+	return e.view.leases[ShardLeaseName(e.cfg.Group, shard)]
+}
+
+// actClaim does what is due for one shard.
+func (e *Election) actClaim(c *claim, plan Plan) {
+	known := e.shardEntry(c.shard)
+	if c.phase != idle {
+		e.actTerm(c, known, plan)
+	}
+	if c.phase == idle {
+		e.actIdle(c, known, plan)
+	}
+}
+
+// actTerm looks after a term that is held or draining.
+func (e *Election) actTerm(c *claim, known *entry, plan Plan) {
+	switch {
+	case known == nil || known.shard.UID != c.term.UID:
+		c.revoke(e, CauseDeleted)
+		return
+	case known.shard.Holder != c.term.Identity || !known.shard.Session || known.shard.Epoch != c.term.Epoch:
+		c.revoke(e, CauseTaken)
+		return
+	}
+	if c.phase == held {
+		if cause, successor := e.reasonToGive(c, plan); cause != "" {
+			c.phase, c.cause, c.successor = draining, cause, successor
+			e.emit(Revoked{Term: c.term, Cause: cause, Graceful: true, Successor: successor})
+		}
+		return
+	}
+	if c.drained && e.free(known.lease.Name) {
+		e.pass(c, known, plan)
+	}
+}
+
+// reasonToGive says why a held shard should be given away, and to whom.
+func (e *Election) reasonToGive(c *claim, plan Plan) (Cause, string) {
+	_, configured := e.shards[c.shard]
+	want := plan[c.shard]
+	switch {
+	case !configured:
+		return CauseRemoved, want
+	case e.leaving:
+		return CauseLeaving, want
+	case want == "" || want == c.term.Identity:
+		return "", ""
+	}
+	if until := c.since.Add(e.cfg.Cooldown); e.now < until {
+		e.wakeAt(until)
+		return "", ""
+	}
+	return CauseBalance, want
+}
+
+// pass gives the shard of a drained term away: to its successor, or to nobody.
+// From here on the term is over, whatever becomes of the request (R2).
+func (e *Election) pass(c *claim, known *entry, plan Plan) {
+	successor := c.successor
+	if !e.candidate(successor, c.shard) {
+		successor = plan[c.shard] // the one that was chosen has gone meanwhile
+	}
+	term, cause := c.term, c.cause
+	c.close()
+	e.emit(Passed{Term: term, Cause: cause, Successor: successor})
+	e.give(c, known, successor)
+}
+
+// give writes the next holder into a Lease that names this session, and whose
+// term is over: another session, this one again, or nobody.
+func (e *Election) give(c *claim, known *entry, successor string) {
+	carried := c.carried
+	if successor == "" {
+		e.send(e.releaseOp(c, known, carried), nil)
+		return
+	}
+	e.send(e.holderOp(c, known, successor, carried, "hand over"), nil)
+}
+
+// revoke ends the term at once, if there is one.
+func (c *claim) revoke(e *Election, cause Cause) {
+	if c.phase == idle {
+		return
+	}
+	term := c.term
+	returned := c.drained
+	c.close()
+	if !returned {
+		c.working++
+		e.emit(Revoked{Term: term, Cause: cause})
+	}
+}
+
+// close makes the term one that is over.
+func (c *claim) close() {
+	c.ended = endedTerm{uid: c.term.UID, epoch: c.term.Epoch}
+	c.phase, c.drained, c.term, c.vacant = idle, false, Term{}, 0
+}
+
+// drained takes in that the work of a revoked term has returned.
+func (e *Election) drained(ev Drained) {
+	t := ev.Term
+	c := e.claims[t.Shard]
+	switch {
+	case c == nil:
+	case c.phase != idle && c.term.UID == t.UID && c.term.Epoch == t.Epoch:
+		// While held: the work noticed by itself that the validity has passed.
+		c.drained = true
+		c.carried = ev.Wrote
+	case c.working > 0:
+		c.working--
+	}
+}
+
+// actIdle looks after a shard that this replica has no term of.
+func (e *Election) actIdle(c *claim, known *entry, plan Plan) {
+	name := ShardLeaseName(e.cfg.Group, c.shard)
+	_, configured := e.shards[c.shard]
+	if !e.session.valid(e.now) || !e.free(name) {
+		return
+	}
+	if known == nil {
+		if configured && e.myTurn(c, plan) {
+			e.send(e.createShardOp(c.shard), nil)
+		}
+		return
+	}
+	switch {
+	case !known.shown:
+		e.adopt(known)
+	case known.shard.Epoch == math.MaxInt32:
+		// No later term can be told from this one: the Lease has to be deleted.
+	case known.shard.Holder == e.Identity() && known.shard.Session:
+		e.actNamed(c, known, plan)
+	case e.view.settled(known) && configured && !e.leaving && e.vacancy(c, known) && e.myTurn(c, plan):
+		e.take(c, known)
+	}
+}
+
+// actNamed looks after a shard whose record names this very session although
+// it has no term of it: a transfer received or a claim that succeeded, which
+// starts a term; or a term that is over, whose shard has to go on.
+func (e *Election) actNamed(c *claim, known *entry, plan Plan) {
+	if ended := c.ended.uid == known.shard.UID && known.shard.Epoch <= c.ended.epoch; !ended {
+		e.grant(c, known)
+		return
+	}
+	if !e.view.settled(known) {
+		return
+	}
+	successor := plan[c.shard]
+	if _, configured := e.shards[c.shard]; configured && !e.leaving && successor == "" {
+		successor = e.Identity()
+	}
+	e.give(c, known, successor)
+}
+
+// grant starts a term.
+func (e *Election) grant(c *claim, known *entry) {
+	c.phase, c.since, c.drained, c.vacant = held, e.now, false, 0
+	c.term = Term{
+		Shard:    c.shard,
+		Identity: e.Identity(),
+		UID:      known.shard.UID,
+		Epoch:    known.shard.Epoch,
+		Token:    known.shard.Token(),
+		Carried:  known.shard.Carried,
+		How:      Cause(known.lease.Annotations[annotationHow]),
+	}
+	e.emit(Granted{Term: c.term})
+	// What came while nobody looked may already speak against it.
+	e.actTerm(c, known, nil)
+}
+
+// vacancy tells whether the shard may be taken from whoever its record names,
+// as far as waiting goes; it remembers since when.
+func (e *Election) vacancy(c *claim, known *entry) bool {
+	vacant := false
+	s := known.shard
+	switch {
+	case !e.recorded(c.shard): // actLayout does so first
+	case s.Holder == "":
+		vacant = e.entitled(c, known)
+	case s.Session:
+		vacant = e.over(s.Holder) || e.expired(s.Holder, s.Duration)
+	default: // the standard rules (R14)
+		due := max(known.changed, e.session.since).Add(s.Duration)
+		vacant = e.confirmedAt(due)
+	}
+	switch {
+	case !vacant:
+		c.vacant = 0
+	case c.vacant == 0:
+		c.vacant = e.now
+	}
+	return vacant
+}
+
+// entitled tells whether an unowned shard Lease may be claimed (R6b). One that
+// has had a holder may: its first claim waited. A new one may be the successor
+// of a deleted Lease whose holder does not know yet, unless the layout record
+// shows that there never was another.
+func (e *Election) entitled(c *claim, known *entry) bool {
+	if known.shard.Epoch > 0 || e.layout().layout.Shards[c.shard].FirstUID == known.shard.UID {
+		return true
+	}
+	due := known.appeared.Add(e.view.longestDuration(e.cfg.Timings.LeaseDuration))
+	if e.now < due {
+		e.wakeAt(due)
+		return false
+	}
+	return true
+}
+
+// myTurn says whether it is this replica that should take the free shard now:
+// at once if the plan says so, else after the others have had their chance.
+func (e *Election) myTurn(c *claim, plan Plan) bool {
+	if c.vacant == 0 {
+		c.vacant = e.now
+	}
+	rank, of := e.rank(c.shard, plan)
+	if rank < 0 {
+		return false
+	}
+	at := c.vacant.Add(e.cfg.Stagger * time.Duration(rank) / time.Duration(of))
+	if e.now < at {
+		e.wakeAt(at)
+		return false
+	}
+	return true
+}
+
+// rank is the replica's place among those that could take the shard, the
+// planned holder first; -1 if it cannot.
+func (e *Election) rank(shard string, plan Plan) (rank, of int) {
+	var could []string
+	for _, m := range e.members {
+		if m.eligible(shard) {
+			could = append(could, m.Identity)
+		}
+	}
+	slices.SortFunc(could, func(a, b string) int { return byPreference(shard, plan[shard], a, b) })
+	return slices.Index(could, e.Identity()), max(1, len(could))
+}
+
+// take claims a free shard by compare-and-swap, after ending the session that
+// its record names (R1).
+func (e *Election) take(c *claim, known *entry) {
+	holder := known.shard.Holder
+	how := CauseTakeOver
+	switch {
+	case holder == "":
+		how = CauseVacant
+	case !known.shard.Session:
+	case !e.over(holder):
+		e.endSession(holder)
+		return
+	default:
+		if id, err := ParseIdentity(holder); err == nil && id.sameReplica(e.session.identity) {
+			how = CauseReclaim
+		}
+	}
+	op := e.holderOp(c, known, e.Identity(), known.shard.Carried, "claim")
+	op.Lease.Annotations[annotationHow] = string(how)
+	e.send(op, nil)
+}
+
+// adopt labels a Lease that somebody else made, or whose labels were taken
+// away, so that the watch shows it.
+func (e *Election) adopt(known *entry) {
+	op := Op{Verb: Update, Name: known.lease.Name, Lease: known.lease.DeepCopy(), Why: "label"}
+	op.Lease.Labels = annotate(op.Lease.Labels, e.shardLabels(known.lease.Name[len(e.cfg.Group)+1:]))
+	e.send(op, nil)
+}
+
+// annotationHow tells the new holder how it came by the shard.
+const annotationHow = "shardctl.dev/gained"
+
+func (e *Election) shardLabels(shard string) map[string]string {
+	labels := map[string]string{LabelGroup: e.cfg.Group, LabelKind: KindShard}
+	if len(validation.IsValidLabelValue(shard)) == 0 {
+		labels[LabelShard] = shard
+	}
+	return labels
+}
+
+// createShardOp makes a shard Lease, unowned: creating it grants nothing (R6b).
+func (e *Election) createShardOp(shard string) Op {
+	name := ShardLeaseName(e.cfg.Group, shard)
+	return Op{Verb: Create, Name: name, Why: "create", Lease: &coordinationv1.Lease{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: name, Namespace: e.cfg.Namespace,
+			Labels:      e.shardLabels(shard),
+			Annotations: annotate(nil, map[string]string{AnnotationResource: e.shards[shard].Resource}),
+		},
+		Spec: coordinationv1.LeaseSpec{
+			HolderIdentity:       ptr.To(""),
+			LeaseDurationSeconds: ptr.To[int32](releasedDuration),
+			LeaseTransitions:     ptr.To[int32](0),
+		},
+	}}
+}
+
+// holderOp writes a new holder, at the next epoch, in session mode.
+func (e *Election) holderOp(c *claim, known *entry, holder string, carried map[string]string, why string) Op {
+	l := known.lease.DeepCopy()
+	l.Labels = annotate(l.Labels, e.shardLabels(c.shard))
+	resource := e.shards[c.shard].Resource
+	if resource == "" {
+		resource = known.shard.Resource
+	}
+	l.Annotations = annotate(l.Annotations, map[string]string{
+		AnnotationSession:  holder,
+		AnnotationDuration: e.durationOf(holder).String(),
+		AnnotationResource: resource,
+		AnnotationCarried:  encodeMap(carried),
+		annotationHow:      string(CauseTransfer),
+	})
+	l.Spec.HolderIdentity = &holder
+	l.Spec.LeaseDurationSeconds = ptr.To[int32](foreignDuration)
+	l.Spec.LeaseTransitions = ptr.To(c.nextEpoch(known))
+	return Op{Verb: Update, Name: l.Name, Lease: l, Stamp: StampAcquire, Why: why}
+}
+
+// releaseOp gives the shard to nobody: anyone may claim it at once.
+func (e *Election) releaseOp(c *claim, known *entry, carried map[string]string) Op {
+	op := e.holderOp(c, known, "", carried, "release")
+	op.Lease.Annotations = annotate(op.Lease.Annotations, map[string]string{AnnotationDuration: "", annotationHow: ""})
+	op.Lease.Spec.LeaseDurationSeconds = ptr.To[int32](releasedDuration)
+	op.Lease.Spec.LeaseTransitions = ptr.To(known.shard.Epoch)
+	op.Stamp = StampRenew
+	return op
+}
+
+// nextEpoch is one more than any epoch known of this Lease, up to the largest
+// that a Lease can hold: there it stays, and no further term begins (R3).
+func (c *claim) nextEpoch(known *entry) int32 {
+	epoch := known.shard.Epoch
+	if c.ended.uid == known.shard.UID {
+		epoch = max(epoch, c.ended.epoch) // somebody set it back by hand
+	}
+	if epoch == math.MaxInt32 {
+		return epoch
+	}
+	return epoch + 1
+}

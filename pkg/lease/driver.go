@@ -1,0 +1,237 @@
+// Copyright The shardctl Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package lease
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"k8s.io/klog/v2"
+)
+
+// Handler is told what an [Election] decided. Its methods are called on the
+// driver's goroutine, one at a time, and must return at once.
+type Handler interface {
+	// Granted: the replica holds the shard, for as long as the validity says.
+	Granted(Term, *Validity)
+	// Revoked: the work has to stop; [Driver.Drained] says that it has.
+	Revoked(Revoked)
+	// Noted: anything else that is worth a log line or a metric.
+	Noted(Effect)
+	// Requested: a request on a Lease has come to an end.
+	Requested(verb Verb, o Outcome, took time.Duration)
+}
+
+// DriverOptions are what a [Driver] needs.
+type DriverOptions struct {
+	Election Config
+	Client   *Client
+	Handler  Handler
+	// Clock defaults to [BootClock].
+	Clock Clock
+	// LeaveTimeout is how long, after Run's context is done, the driver tries
+	// to hand everything over before it gives up and lets the session expire.
+	// Default 25 s.
+	LeaveTimeout time.Duration
+}
+
+const defaultLeaveTimeout = 25 * time.Second
+
+// ErrNotLeft is returned by [Driver.Run] if not everything was handed over
+// within the LeaveTimeout: others take over once the session has expired.
+var ErrNotLeft = errors.New("not everything was handed over in time: the session was left to expire")
+
+// maxRequests bounds the requests under way, heartbeats excepted.
+const maxRequests = 32
+
+// Driver is the goroutine around an [Election]: it owns the machine, and feeds
+// it with what the watch shows, what requests come to, and the time.
+type Driver struct {
+	client   *Client
+	handler  Handler
+	clock    Clock
+	timings  Timings
+	selector string
+	leave    time.Duration
+
+	machine  *Election
+	own      string // name of the own member Lease
+	validity *Validity
+	events   chan Event
+	newest   chan string // answers the watch's question how new a list must be
+	ended    chan struct{}
+
+	queue    []Op // requests that wait for one of maxRequests
+	underway int
+	left     bool
+}
+
+// NewDriver makes a driver. It does nothing before [Driver.Run].
+func NewDriver(o DriverOptions) (*Driver, error) {
+	machine, err := NewElection(o.Election)
+	if err != nil {
+		return nil, err
+	}
+	if o.Client == nil || o.Handler == nil {
+		return nil, errors.New("driver: a client and a handler are needed")
+	}
+	if o.Clock == nil {
+		o.Clock = BootClock()
+	}
+	if o.LeaveTimeout == 0 {
+		o.LeaveTimeout = defaultLeaveTimeout
+	}
+	return &Driver{
+		client:   o.Client,
+		handler:  o.Handler,
+		clock:    o.Clock,
+		timings:  o.Election.Timings,
+		selector: LabelGroup + "=" + o.Election.Group,
+		leave:    o.LeaveTimeout,
+		machine:  machine,
+		own:      machine.ownLease(),
+		validity: NewValidity(o.Clock),
+		events:   make(chan Event),
+		newest:   make(chan string),
+		ended:    make(chan struct{}),
+	}, nil
+}
+
+// Run takes part in the group until ctx is done; then it hands over what it
+// holds and ends its session. It returns nil if that succeeded, and
+// [ErrNotLeft] if it took longer than the LeaveTimeout. Nothing it started
+// outlives it.
+func (d *Driver) Run(ctx context.Context) error {
+	defer close(d.ended)
+	work, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	g, work := errgroup.WithContext(work)
+	g.Go(func() error { return d.watchLoop(work) })
+	g.Go(func() error {
+		defer stop()
+		defer d.validity.Extend(0)
+		return d.stepLoop(ctx, work, g)
+	})
+	return g.Wait()
+}
+
+// Report says what the replica can do; see [Reported].
+func (d *Driver) Report(r Reported) { d.deliver(nil, r) }
+
+// Configure replaces the shards that the replica can hold.
+func (d *Driver) Configure(shards []ShardSpec) { d.deliver(nil, Configured{Shards: shards}) }
+
+// Drained says that the work of a revoked term has ended.
+func (d *Driver) Drained(t Term, wrote map[string]string) {
+	d.deliver(nil, Drained{Term: t, Wrote: wrote})
+}
+
+// deliver hands an event to the step loop, unless that has ended.
+func (d *Driver) deliver(done <-chan struct{}, ev Event) {
+	select {
+	case d.events <- ev:
+	case <-done:
+	case <-d.ended:
+	}
+}
+
+// stepLoop owns the machine.
+func (d *Driver) stepLoop(ctx, work context.Context, g *errgroup.Group) error {
+	var giveUp <-chan time.Time
+	leave := ctx.Done()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for !d.left {
+		select {
+		case ev := <-d.events:
+			if _, ok := ev.(Replied); ok {
+				d.underway--
+			}
+			d.step(work, g, ev)
+		case d.newest <- d.machine.Newest():
+			continue
+		case <-timer.C:
+			d.step(work, g, Tick{})
+		case <-leave:
+			leave = nil
+			giveUp = time.After(d.leave)
+			d.step(work, g, Leave{})
+		case <-giveUp:
+			return ErrNotLeft
+		case <-work.Done():
+			return nil // the watch loop failed, and says why
+		}
+		d.dispatch(work, g)
+		if at := d.machine.Deadline(); at != 0 {
+			timer.Reset(at.Sub(d.clock.Now()))
+		} else {
+			timer.Stop()
+		}
+	}
+	return nil
+}
+
+// step feeds the machine and carries out what it decides.
+func (d *Driver) step(work context.Context, g *errgroup.Group, ev Event) {
+	for _, effect := range d.machine.Step(d.clock.Now(), ev) {
+		switch effect := effect.(type) {
+		case Send:
+			d.queue = append(d.queue, effect.Op)
+		case Extended:
+			d.validity.Extend(effect.Until)
+		case Began:
+			// Terms of the old session keep its validity, which is over.
+			d.validity.Extend(0)
+			d.validity = NewValidity(d.clock)
+			d.handler.Noted(effect)
+		case Granted:
+			d.handler.Granted(effect.Term, d.validity)
+		case Revoked:
+			d.handler.Revoked(effect)
+		case Left:
+			d.left = true
+			d.handler.Noted(effect)
+		default:
+			d.handler.Noted(effect)
+		}
+	}
+}
+
+// dispatch starts requests that may be started: the own heartbeat at once, the
+// others up to maxRequests.
+func (d *Driver) dispatch(work context.Context, g *errgroup.Group) {
+	waiting := d.queue[:0]
+	for _, op := range d.queue {
+		if op.Name != d.own && d.underway >= maxRequests {
+			waiting = append(waiting, op)
+			continue
+		}
+		d.underway++
+		g.Go(func() error {
+			d.request(work, op)
+			return nil
+		})
+	}
+	d.queue = waiting
+}
+
+// request carries out one request and hands its outcome to the machine.
+func (d *Driver) request(ctx context.Context, op Op) {
+	bounded, cancel := context.WithTimeout(ctx, d.timings.requestTimeout())
+	defer cancel()
+	began := d.clock.Now()
+	l, err := d.client.do(bounded, op)
+	if bounded.Err() != nil && ctx.Err() == nil {
+		d.client.reset()
+	}
+	reply := Replied{ID: op.ID, Outcome: outcome(op, err), Lease: l}
+	if err != nil {
+		reply.Reason = err.Error()
+		klog.FromContext(ctx).V(3).Info("Lease request failed", "verb", op.Verb, "lease", op.Name, "for", op.Why, "outcome", reply.Outcome.String(), "err", err)
+	}
+	d.handler.Requested(op.Verb, reply.Outcome, d.clock.Now().Sub(began))
+	d.deliver(ctx.Done(), reply)
+}

@@ -1,0 +1,386 @@
+// Copyright The shardctl Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package lease
+
+import (
+	"fmt"
+	"hash/fnv"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// ShardSpec is a shard that a replica can hold.
+type ShardSpec struct {
+	// Name is unique in the group: a DNS subdomain.
+	Name string
+	// Resource is the type the shard stands for, as resource.group; empty for
+	// a role.
+	Resource string
+}
+
+// Config is what an [Election] needs to know of its replica.
+type Config struct {
+	// Group is the group's name, a DNS label; Namespace is where its Leases
+	// live.
+	Group, Namespace string
+	Replica          Replica
+	// Owner, if set, makes the garbage collector remove the member Lease
+	// together with the Pod.
+	Owner *metav1.OwnerReference
+	// Revision orders versions of the program: shards move from lower to
+	// higher only.
+	Revision int64
+	Timings  Timings
+	Shards   []ShardSpec
+	// Assign says who should hold what. It must be a pure function.
+	Assign func(Snapshot) Plan
+	// Cooldown is how long a shard that was received is not moved on for
+	// balance alone, so that differing snapshots do not play ping-pong with
+	// it. Default 2 s.
+	Cooldown time.Duration
+	// Stagger is how long, in all, the members wait one after the other before
+	// they take a free shard that the plan gives to somebody else. Default
+	// 500 ms.
+	Stagger time.Duration
+}
+
+const (
+	defaultCooldown = 2 * time.Second
+	defaultStagger  = 500 * time.Millisecond
+)
+
+func (c *Config) setDefaults() {
+	if c.Cooldown == 0 {
+		c.Cooldown = defaultCooldown
+	}
+	if c.Stagger == 0 {
+		c.Stagger = defaultStagger
+	}
+}
+
+// Validate tells what is wrong with c.
+func (c *Config) Validate() error {
+	var errs field.ErrorList
+	for name, value := range map[string]string{"group": c.Group, "namespace": c.Namespace} {
+		for _, problem := range validation.IsDNS1123Label(value) {
+			errs = append(errs, field.Invalid(field.NewPath(name), value, problem))
+		}
+	}
+	errs = append(errs, c.Timings.Validate(field.NewPath("timings"))...)
+	if c.Assign == nil {
+		errs = append(errs, field.Required(field.NewPath("assign"), "say who should hold what"))
+	}
+	if c.Cooldown < 0 {
+		errs = append(errs, field.Invalid(field.NewPath("cooldown"), c.Cooldown.String(), "use 0 or more"))
+	}
+	if c.Stagger < 0 {
+		errs = append(errs, field.Invalid(field.NewPath("stagger"), c.Stagger.String(), "use 0 or more"))
+	}
+	errs = append(errs, validateShards(c.Group, c.Shards)...)
+	if err := c.Replica.validate(); err != nil {
+		errs = append(errs, field.Invalid(field.NewPath("replica"), c.Replica, err.Error()))
+	}
+	return errs.ToAggregate()
+}
+
+func validateShards(group string, shards []ShardSpec) field.ErrorList {
+	var errs field.ErrorList
+	seen := map[string]bool{}
+	for i, s := range shards {
+		path := field.NewPath("shards").Index(i).Child("name")
+		for _, problem := range validation.IsDNS1123Subdomain(ShardLeaseName(group, s.Name)) {
+			errs = append(errs, field.Invalid(path, s.Name, problem))
+		}
+		if name := ShardLeaseName(group, s.Name); name == LayoutLeaseName(group) || strings.HasPrefix(name, group+".member-") {
+			errs = append(errs, field.Invalid(path, s.Name, "this name is reserved for the group's own Leases: use another"))
+		}
+		if seen[s.Name] {
+			errs = append(errs, field.Duplicate(path, s.Name))
+		}
+		seen[s.Name] = true
+	}
+	return errs
+}
+
+// Election is one replica's part in the group: its session, its claims and its
+// view of the others, as one state machine. It has no clock, no goroutine and
+// no client: [Election.Step] takes what happened and says what to do, and the
+// same events at the same instants give the same effects. It is not safe for
+// concurrent use; a [Driver] is the one goroutine around it.
+type Election struct {
+	cfg     Config
+	view    *view
+	session session
+	shards  map[string]ShardSpec
+	claims  map[string]*claim
+	report  Reported
+	leaving bool
+	left    bool
+
+	ops    map[uint64]pending
+	nextOp uint64
+	// busy Leases have a request under way.
+	busy map[string]bool
+	// retry holds, per Lease, the back-off after a failed request.
+	retry map[string]backoff
+	// absent says since when a holder's member Lease is known to be missing.
+	absent map[string]Instant
+	// layoutDue is since when the layout record should be written.
+	layoutDue Instant
+
+	now     Instant
+	members []Candidate // the live members, as of the last look
+	wake    Instant     // the earliest instant at which something becomes due
+	effects []Effect
+}
+
+// pending is a request under way, and who is to learn of its outcome.
+type pending struct {
+	op   Op
+	done func(Replied)
+}
+
+// NewElection returns the machine of a replica that has done nothing yet.
+func NewElection(cfg Config) (*Election, error) {
+	cfg.setDefaults()
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("election of group %q: %w", cfg.Group, err)
+	}
+	e := &Election{
+		cfg:    cfg,
+		view:   newView(cfg.Group),
+		shards: map[string]ShardSpec{},
+		claims: map[string]*claim{},
+		ops:    map[uint64]pending{},
+		busy:   map[string]bool{},
+		retry:  map[string]backoff{},
+		absent: map[string]Instant{},
+	}
+	e.session.identity = Identity{Replica: cfg.Replica, Incarnation: 1}
+	e.configure(cfg.Shards)
+	return e, nil
+}
+
+// Step takes one event, at an instant of the replica's own clock, and returns
+// what has to be done, in that order. The returned slice is valid until the
+// next call.
+func (e *Election) Step(now Instant, ev Event) []Effect {
+	e.effects = e.effects[:0]
+	e.now = max(e.now, now)
+	if e.left {
+		return nil
+	}
+	// Before anything else (R4): whatever the event says, it comes too late for
+	// a session whose validity has passed.
+	e.expire()
+	switch ev := ev.(type) {
+	case Listed:
+		if e.view.replace(e.now, ev) {
+			e.session.synced = true
+			e.absenceListed()
+		}
+	case Observed:
+		e.view.observe(e.now, ev)
+	case Progressed:
+		e.view.progress(parseRV(ev.ResourceVersion))
+	case Replied:
+		e.replied(ev)
+	case Reported:
+		e.reported(ev)
+	case Configured:
+		e.configure(ev.Shards)
+	case Drained:
+		e.drained(ev)
+	case Leave:
+		e.leave()
+	case Tick:
+	}
+	e.act()
+	return e.effects
+}
+
+// Deadline is when Step has to be called with a [Tick] unless something else
+// happens before; zero means never.
+func (e *Election) Deadline() Instant { return e.wake }
+
+// Identity is the identity of the session as it is now.
+func (e *Election) Identity() string { return e.session.identity.String() }
+
+// Valid tells whether the session is valid at the instant now.
+func (e *Election) Valid(now Instant) bool { return e.session.valid(now) }
+
+// Newest is the newest resourceVersion known: a list must not be older. Empty
+// before the first list.
+func (e *Election) Newest() string {
+	if e.view.newest == 0 {
+		return ""
+	}
+	return fmt.Sprint(e.view.newest)
+}
+
+// act does everything that follows from the state as it is now. Every walk is
+// in sorted order, so that the effects are a function of the events.
+func (e *Election) act() {
+	e.wake = 0
+	e.watchSession()
+	e.actSession()
+	plan := e.plan()
+	for _, name := range slices.Sorted(maps.Keys(e.claims)) {
+		e.actClaim(e.claims[name], plan)
+	}
+	e.actLayout()
+	e.actPeers()
+	e.actLeave()
+}
+
+// wakeAt asks for a Tick at the instant, unless an earlier one is asked for.
+func (e *Election) wakeAt(at Instant) {
+	if e.wake == 0 || at < e.wake {
+		e.wake = at
+	}
+}
+
+func (e *Election) emit(effects ...Effect) { e.effects = append(e.effects, effects...) }
+
+// configure replaces the set of shards; shards that are held and no longer
+// wanted are given back by their claims.
+func (e *Election) configure(shards []ShardSpec) {
+	e.shards = make(map[string]ShardSpec, len(shards))
+	for _, s := range shards {
+		e.shards[s.Name] = s
+		if e.claims[s.Name] == nil {
+			e.claims[s.Name] = &claim{shard: s.Name}
+		}
+	}
+	e.session.urgent = true
+}
+
+func (e *Election) reported(r Reported) {
+	if r.Ready != e.report.Ready {
+		e.session.urgent = true
+	}
+	e.report.Ready = r.Ready
+	if r.Load != nil {
+		e.report.Load = r.Load
+	}
+	if r.Problems != nil {
+		e.report.Problems = r.Problems
+	}
+}
+
+// send asks for a request; done learns its outcome after the view has.
+func (e *Election) send(op Op, done func(Replied)) {
+	if e.busy[op.Name] {
+		panic(fmt.Sprintf("lease %s: a second request while one is under way", op.Name))
+	}
+	e.nextOp++
+	op.ID = e.nextOp
+	e.busy[op.Name] = true
+	e.ops[op.ID] = pending{op: op, done: done}
+	e.emit(Send{Op: op})
+}
+
+// free tells whether a request on the Lease may be sent now; if not, it asks
+// to be woken when the back-off is over.
+func (e *Election) free(name string) bool {
+	if e.busy[name] {
+		return false
+	}
+	if at := e.retry[name].until; at > e.now {
+		e.wakeAt(at)
+		return false
+	}
+	return true
+}
+
+// replied takes in the outcome of a request.
+func (e *Election) replied(r Replied) {
+	p, ok := e.ops[r.ID]
+	if !ok {
+		return // a duplicate
+	}
+	delete(e.ops, r.ID)
+	delete(e.busy, p.op.Name)
+	if r.Outcome == OK {
+		delete(e.retry, p.op.Name)
+		e.learn(p.op, r)
+	} else {
+		e.failed(p.op, r)
+	}
+	if p.done != nil {
+		p.done(r)
+	}
+}
+
+// learn brings the answer to a successful request into the view.
+func (e *Election) learn(op Op, r Replied) {
+	if r.Lease == nil || r.Lease.Name != op.Name {
+		return
+	}
+	from := fromWrite
+	if op.Verb == Get {
+		from = fromGet
+	}
+	if op.Verb != Delete {
+		e.view.put(e.now, r.Lease, from)
+	}
+}
+
+// failed starts the back-off; after a conflict the Lease is read at once, for
+// the watch does not show one whose label was taken away.
+func (e *Election) failed(op Op, r Replied) {
+	o := r.Outcome
+	if o == Rejected {
+		e.emit(Refused{Op: op, Reason: r.Reason})
+	}
+	b := e.retry[op.Name]
+	b.fail(e.now, o, op.Name+e.cfg.Replica.Boot, e.cfg.Timings.RenewInterval)
+	e.retry[op.Name] = b
+	switch known := e.view.leases[op.Name]; {
+	case (o == Conflict || o == NotFound) && op.Verb != Get:
+		e.send(Op{Verb: Get, Name: op.Name, Why: "read again after a " + o.String()}, nil)
+	case o == NotFound && known != nil && !known.shown:
+		delete(e.view.leases, op.Name) // the watch never showed it, so it cannot show its end
+	}
+}
+
+// backoff after failed requests on one Lease.
+type backoff struct {
+	until    Instant
+	failures uint
+}
+
+// fail doubles the wait up to limit, the RenewInterval, so that a retry still
+// fits before the deadline. The jitter comes from a hash: the machine has no
+// randomness of its own.
+func (b *backoff) fail(now Instant, o Outcome, salt string, limit time.Duration) {
+	b.failures++
+	wait := min(limit, limit/32<<min(b.failures, 6))
+	if o == Conflict && b.failures == 1 {
+		wait = 0 // somebody else was faster once: look again, at once
+	}
+	if o == Rejected {
+		wait = limit
+	}
+	h := fnv.New64a()
+	fmt.Fprintf(h, "%s/%d", salt, b.failures)
+	b.until = now.Add(wait/2 + time.Duration(mix(h.Sum64())%uint64(wait/2+1)))
+}
+
+// mix is the finalizer of splitmix64 (Steele, Lea, Flood: Fast Splittable
+// Pseudorandom Number Generators, OOPSLA 2014): FNV alone leaves the upper bits
+// of short, similar strings alike.
+func mix(x uint64) uint64 {
+	x ^= x >> 30
+	x *= 0xbf58476d1ce4e5b9
+	x ^= x >> 27
+	x *= 0x94d049bb133111eb
+	return x ^ x>>31
+}

@@ -1,0 +1,233 @@
+// Copyright The shardctl Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package lease
+
+import (
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// Instant is a reading of the replica's own clock, which goes on while the
+// process or the machine is stopped, in nanoseconds since an arbitrary start
+// before the process began. The zero Instant is "never".
+type Instant int64
+
+// Add returns the instant d later.
+func (i Instant) Add(d time.Duration) Instant { return i + Instant(d) }
+
+// Sub returns how long after j it is.
+func (i Instant) Sub(j Instant) time.Duration { return time.Duration(i - j) }
+
+// Event is something that happened: all that an [Election] ever learns.
+type Event interface{ event() }
+
+// Listed is a whole list of the group's Leases. ResourceVersion is that of the
+// list.
+type Listed struct {
+	ResourceVersion string
+	Leases          []*coordinationv1.Lease
+}
+
+// Observed is one event of the group's watch: a Lease as it is now, or as it
+// was when it was deleted.
+type Observed struct {
+	Lease   *coordinationv1.Lease
+	Deleted bool
+}
+
+// Progressed is a bookmark: the watch has shown everything up to it.
+type Progressed struct{ ResourceVersion string }
+
+// Replied is the outcome of an [Op].
+type Replied struct {
+	ID      uint64
+	Outcome Outcome
+	// Lease is what the API server answered to an OK; it may be nil for a
+	// Delete.
+	Lease *coordinationv1.Lease
+	// Reason is the error's text, for people.
+	Reason string
+}
+
+// Reported says what the replica can do: its next heartbeat tells the others.
+type Reported struct {
+	Ready bool
+	// Load per held shard, in thousandths of a worker; nil keeps the last.
+	Load map[string]int64
+	// Problems per shard, for people; nil keeps the last.
+	Problems map[string]string
+}
+
+// Configured replaces the set of shards that this replica can hold.
+type Configured struct{ Shards []ShardSpec }
+
+// Drained says that the work of a revoked term has ended in this process.
+type Drained struct {
+	Term Term
+	// Wrote is the newest resourceVersion per resource type that the term's
+	// writes got.
+	Wrote map[string]string
+}
+
+// Leave makes the replica hand everything over and end its session.
+type Leave struct{}
+
+// Tick says only that time has passed.
+type Tick struct{}
+
+func (Listed) event()     {}
+func (Observed) event()   {}
+func (Progressed) event() {}
+func (Replied) event()    {}
+func (Reported) event()   {}
+func (Configured) event() {}
+func (Drained) event()    {}
+func (Leave) event()      {}
+func (Tick) event()       {}
+
+// Outcome of a request, as far as the protocol cares.
+type Outcome int
+
+// The outcomes. All but OK leave the record to be learned from the watch: a
+// request whose outcome is Unknown may still be carried out later.
+const (
+	OK        Outcome = iota
+	Conflict          // the Lease changed since it was read, or it exists already
+	NotFound          // the Lease is not there
+	Throttled         // 429: not carried out
+	Rejected          // 4xx: not carried out, and repeating it at once is useless
+	Unknown           // time-out, connection lost, 5xx: perhaps carried out
+)
+
+func (o Outcome) String() string {
+	return [...]string{"ok", "conflict", "not found", "throttled", "rejected", "unknown"}[o]
+}
+
+// Effect is something that the driver has to do.
+type Effect interface{ effect() }
+
+// Verb of a request on a Lease.
+type Verb string
+
+// The verbs that the protocol uses. There is no patch: every write names the
+// resourceVersion it was derived from.
+const (
+	Get    Verb = "get"
+	Create Verb = "create"
+	Update Verb = "update"
+	Delete Verb = "delete"
+)
+
+// Stamp says which wall-clock times the driver writes into a Lease on sending.
+// They are for people and foreign electors; the protocol never reads them.
+type Stamp int
+
+// The stamps.
+const (
+	StampNone    Stamp = iota
+	StampRenew         // spec.renewTime
+	StampAcquire       // spec.acquireTime and spec.renewTime
+)
+
+// Op is a request on one Lease. There is never more than one under way on one
+// Lease.
+type Op struct {
+	ID    uint64
+	Verb  Verb
+	Name  string
+	Lease *coordinationv1.Lease // what is written, or whose UID and resourceVersion a Delete demands
+	Stamp Stamp
+	// Why says in a few words what the request is for.
+	Why string
+}
+
+// Term is one holding of one shard by one session of a replica.
+type Term struct {
+	Shard    string
+	Identity string
+	UID      types.UID // of the shard Lease
+	Epoch    int32
+	// Token is the fencing token to hand on: see [Shard.Token].
+	Token int64
+	// Carried is the newest resourceVersion per resource type that the last
+	// holder wrote: caches older than that are not acted upon.
+	Carried map[string]string
+	// How the shard was gained.
+	How Cause
+}
+
+// Cause says why a shard was gained or lost. The values appear in logs and
+// metrics.
+type Cause string
+
+// The causes.
+const (
+	CauseVacant   Cause = "vacant"    // gained: nobody held it
+	CauseTransfer Cause = "transfer"  // gained: handed over by its holder
+	CauseTakeOver Cause = "take-over" // gained: its holder's session is over
+	CauseReclaim  Cause = "reclaim"   // gained: an earlier session of this replica held it
+
+	CauseBalance Cause = "balance" // lost: another replica should hold it
+	CauseLeaving Cause = "leaving" // lost: this replica leaves
+	CauseRemoved Cause = "removed" // lost: no longer configured here
+	CauseLapsed  Cause = "lapsed"  // lost: the session's validity passed
+	CauseEnded   Cause = "ended"   // lost: somebody ended the session
+	CauseTaken   Cause = "taken"   // lost: the Lease names another holder
+	CauseDeleted Cause = "deleted" // lost: the Lease was deleted
+)
+
+// Send asks for a request.
+type Send struct{ Op Op }
+
+// Began says that the replica goes on under a new identity, not valid yet.
+type Began struct{ Identity string }
+
+// Extended moves the validity of the session and of all its terms.
+type Extended struct{ Until Instant }
+
+// Granted starts a term.
+type Granted struct{ Term Term }
+
+// Revoked ends a term. The work must stop; when it has, the driver answers
+// [Drained]. A graceful one is valid until then, and its shard waits for it;
+// any other is over already.
+type Revoked struct {
+	Term     Term
+	Cause    Cause
+	Graceful bool
+	// Successor is the identity that will get the shard, where one is known.
+	Successor string
+}
+
+// Passed says that a shard was given away, now that the work has ended.
+type Passed struct {
+	Term      Term
+	Cause     Cause
+	Successor string // empty: released
+}
+
+// Ended says that this replica ended the session of another (R1).
+type Ended struct{ Identity string }
+
+// Refused tells of a request that the API server refused for good, such as for
+// want of a permission. It is repeated, slowly.
+type Refused struct {
+	Op     Op
+	Reason string
+}
+
+// Left says that the session is over in an orderly way.
+type Left struct{}
+
+func (Send) effect()     {}
+func (Began) effect()    {}
+func (Extended) effect() {}
+func (Granted) effect()  {}
+func (Revoked) effect()  {}
+func (Passed) effect()   {}
+func (Ended) effect()    {}
+func (Refused) effect()  {}
+func (Left) effect()     {}

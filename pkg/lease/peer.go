@@ -1,0 +1,222 @@
+// Copyright The shardctl Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package lease
+
+import (
+	"maps"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+)
+
+// memberOf is the member Lease that an identity's session lives in, or nil.
+func (e *Election) memberOf(identity string) *entry {
+	id, err := ParseIdentity(identity)
+	if err != nil {
+		return nil
+	}
+	return e.view.leases[memberLeaseName(e.cfg.Group, id.Replica)]
+}
+
+// over tells whether the session of an identity is certainly over: its record
+// says so, or another session of the same container has taken the record over.
+// The latter is no guess, because an identity is published before any shard
+// names it, and the watch shows both in order; callers look only at shards
+// that are settled.
+func (e *Election) over(identity string) bool {
+	if identity == e.Identity() {
+		return false
+	}
+	m := e.memberOf(identity)
+	return m != nil && (m.member.Ended == identity || m.member.Holder != "" && m.member.Holder != identity)
+}
+
+// expired tells whether the session of an identity has shown no sign of life
+// for its LeaseDuration, on this replica's clock. It permits no more than to
+// end that session (R1). A member Lease that is missing proves nothing (R5):
+// the wait is the same, counted from the latest list.
+func (e *Election) expired(identity string, recorded time.Duration) bool {
+	if identity == e.Identity() {
+		return false
+	}
+	duration := min(recorded, maxLeaseDuration)
+	var since Instant
+	if m := e.memberOf(identity); m != nil && m.member.Holder == identity {
+		since = m.changed
+		if m.member.Duration > 0 {
+			duration = min(m.member.Duration, maxLeaseDuration)
+		}
+		delete(e.absent, identity)
+	} else {
+		if e.absent[identity] == 0 {
+			e.absent[identity] = e.now
+		}
+		since = e.absent[identity]
+	}
+	if duration <= 0 {
+		duration = e.cfg.Timings.LeaseDuration
+	}
+	return e.confirmedAt(max(since, e.session.since).Add(duration))
+}
+
+// confirmedAt tells whether the own view was confirmed at or after the instant
+// due (R6a, R15): an own heartbeat sent since then has come back. If only that
+// is missing, it asks for a heartbeat now.
+func (e *Election) confirmedAt(due Instant) bool {
+	s := &e.session
+	switch {
+	case e.now < due:
+		e.wakeAt(due)
+		return false
+	case s.confirmed >= due:
+		return true
+	}
+	if asked := len(s.sent) > 0 && s.sent[len(s.sent)-1].at >= due; !asked && !s.ending && e.free(e.ownLease()) {
+		s.urgent = true
+		e.wakeAt(e.now)
+	}
+	return false
+}
+
+// absenceListed starts the clocks of missing member Leases anew (R5).
+func (e *Election) absenceListed() {
+	for identity := range e.absent {
+		e.absent[identity] = e.now
+	}
+}
+
+// endSession ends the session of another replica (R1): its record is made to
+// say so by compare-and-swap, so that a renewal under way and a take-over
+// cannot both succeed.
+func (e *Election) endSession(identity string) {
+	id, err := ParseIdentity(identity)
+	if err != nil {
+		return // not one of ours: nobody can end it
+	}
+	name := memberLeaseName(e.cfg.Group, id.Replica)
+	if !e.free(name) {
+		return
+	}
+	op := Op{Verb: Create, Name: name, Why: "end session", Lease: &coordinationv1.Lease{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: e.cfg.Namespace},
+		Spec: coordinationv1.LeaseSpec{
+			HolderIdentity:       &identity,
+			LeaseDurationSeconds: ptr.To(int32(e.cfg.Timings.LeaseDuration / time.Second)),
+		},
+	}}
+	if known := e.view.leases[name]; known != nil {
+		op.Verb, op.Lease = Update, known.lease.DeepCopy()
+	}
+	op.Lease.Labels = annotate(op.Lease.Labels, map[string]string{LabelGroup: e.cfg.Group, LabelKind: KindMember})
+	op.Lease.Annotations = annotate(op.Lease.Annotations, map[string]string{AnnotationEnded: identity})
+	e.send(op, func(r Replied) {
+		if r.Outcome == OK {
+			e.emit(Ended{Identity: identity})
+		}
+	})
+}
+
+// buryAfter is how many LeaseDurations after its end a member Lease is kept
+// for people to see.
+const buryAfter = 10
+
+// actPeers looks after members that nobody else would: the first of the live
+// ones ends expired sessions that hold no shard, and removes records of
+// sessions that ended long ago.
+func (e *Election) actPeers() {
+	maps.DeleteFunc(e.absent, func(identity string, _ Instant) bool { return !e.named(identity) })
+	if len(e.members) == 0 || e.members[0].Identity != e.Identity() || e.leaving {
+		return
+	}
+	for _, name := range e.view.names() {
+		known := e.view.leases[name]
+		if !e.view.isMember(name) || name == e.ownLease() || !e.view.settled(known) {
+			continue
+		}
+		holder := known.member.Holder
+		switch {
+		case holder != "" && holder != known.member.Ended:
+			if e.expired(holder, known.member.Duration) {
+				e.endSession(holder)
+			}
+		case !e.named(holder):
+			e.bury(known)
+		}
+	}
+}
+
+func (e *Election) bury(known *entry) {
+	due := known.changed.Add(buryAfter * e.cfg.Timings.LeaseDuration)
+	if e.now < due {
+		e.wakeAt(due)
+		return
+	}
+	if e.free(known.lease.Name) {
+		e.send(Op{Verb: Delete, Name: known.lease.Name, Lease: known.lease, Why: "bury"}, nil)
+	}
+}
+
+// named tells whether any shard Lease names the identity.
+func (e *Election) named(identity string) bool {
+	for _, known := range e.view.leases {
+		if identity != "" && known.shard.Holder == identity {
+			return true
+		}
+	}
+	return false
+}
+
+// leave starts to hand everything over.
+func (e *Election) leave() {
+	if !e.leaving {
+		e.leaving = true
+		e.session.urgent = true
+	}
+}
+
+// actLeave ends the own session once all work has ended and no shard names it
+// any more, and then removes the record (R5).
+func (e *Election) actLeave() {
+	s := &e.session
+	if !e.leaving || e.left || !e.idle() {
+		return
+	}
+	own := e.view.leases[e.ownLease()]
+	switch {
+	case own == nil && !e.busy[e.ownLease()]:
+		e.leaveNow()
+	case e.named(e.Identity()) && s.valid(e.now):
+		// a claim passes it on
+	case !e.free(e.ownLease()):
+	case own.member.Ended != e.Identity():
+		s.ending = true
+		e.send(e.memberOp("end own session"), nil)
+	default:
+		e.send(Op{Verb: Delete, Name: e.ownLease(), Lease: own.lease, Why: "leave"}, func(r Replied) {
+			if r.Outcome == OK || r.Outcome == NotFound {
+				e.leaveNow()
+			}
+		})
+	}
+}
+
+// idle tells whether no term is held and no work goes on.
+func (e *Election) idle() bool {
+	for _, c := range e.claims {
+		if c.phase != idle || c.working > 0 || e.busy[ShardLeaseName(e.cfg.Group, c.shard)] {
+			return false
+		}
+	}
+	return true
+}
+
+func (e *Election) leaveNow() {
+	if !e.left {
+		e.left = true
+		e.wake = 0
+		e.emit(Left{})
+	}
+}

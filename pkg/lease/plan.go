@@ -1,0 +1,145 @@
+// Copyright The shardctl Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package lease
+
+import (
+	"cmp"
+	"hash/fnv"
+	"maps"
+	"slices"
+	"time"
+)
+
+// Snapshot is what an assignment is computed from. Members are sorted by
+// identity and shards by name, so that equal views give equal snapshots.
+type Snapshot struct {
+	Members []Candidate
+	Shards  []Assignable
+}
+
+// Candidate is a live member of the group.
+type Candidate struct {
+	Identity string
+	Revision int64
+	Ready    bool
+	Leaving  bool
+	Serves   []string // sorted
+}
+
+// Can tells whether the member is able to hold the shard.
+func (c Candidate) Can(shard string) bool {
+	_, ok := slices.BinarySearch(c.Serves, shard)
+	return ok
+}
+
+// eligible tells whether the shard may be given to the member now.
+func (c Candidate) eligible(shard string) bool {
+	return c.Ready && !c.Leaving && c.Can(shard)
+}
+
+// Assignable is a shard as the assignment sees it.
+type Assignable struct {
+	Name string
+	// Holder is the identity of the live member that holds it, or empty.
+	Holder string
+}
+
+// Plan names the identity that should hold each shard. A shard that nobody can
+// hold is not in it.
+type Plan map[string]string
+
+// plan looks at the members and computes who should hold what.
+func (e *Election) plan() Plan {
+	e.members = nil
+	if !e.session.valid(e.now) {
+		return nil
+	}
+	e.members = e.liveMembers()
+	return e.cfg.Assign(Snapshot{Members: e.members, Shards: e.assignables()})
+}
+
+func (e *Election) liveMembers() []Candidate {
+	var live []Candidate
+	for _, name := range e.view.names() {
+		m := e.view.leases[name].member
+		switch {
+		case !e.view.isMember(name) || m.Holder == "" || m.Ended == m.Holder:
+			continue
+		case name == e.ownLease():
+			m.Holder, m.Ready, m.Leaving = e.Identity(), e.report.Ready, e.leaving
+			m.Serves = slices.Sorted(maps.Keys(e.shards))
+		case e.expired(m.Holder, m.Duration):
+			continue
+		}
+		live = append(live, Candidate{Identity: m.Holder, Revision: m.Revision, Ready: m.Ready, Leaving: m.Leaving, Serves: m.Serves})
+	}
+	slices.SortFunc(live, func(a, b Candidate) int { return cmp.Compare(a.Identity, b.Identity) })
+	return live
+}
+
+func (e *Election) assignables() []Assignable {
+	shards := make([]Assignable, 0, len(e.shards))
+	for _, name := range slices.Sorted(maps.Keys(e.shards)) {
+		shards = append(shards, Assignable{Name: name, Holder: e.liveHolder(name)})
+	}
+	return shards
+}
+
+// liveHolder is the live member that the shard's record names; an earlier
+// session of a member counts as that member, which will claim it anew.
+func (e *Election) liveHolder(shard string) string {
+	known := e.shardEntry(shard)
+	if known == nil || known.shard.Holder == "" {
+		return ""
+	}
+	holder, err := ParseIdentity(known.shard.Holder)
+	if err != nil {
+		return ""
+	}
+	for _, m := range e.members {
+		if id, err := ParseIdentity(m.Identity); err == nil && id.sameReplica(holder) {
+			return m.Identity
+		}
+	}
+	return ""
+}
+
+// candidate tells whether the identity is a live member to which the shard can
+// be handed.
+func (e *Election) candidate(identity, shard string) bool {
+	return slices.ContainsFunc(e.members, func(m Candidate) bool {
+		return m.Identity == identity && m.eligible(shard)
+	})
+}
+
+// byPreference orders identities for a shard: the planned one first, then by
+// rendezvous hash (Thaler, Ravishankar 1998), so that every replica computes
+// the same order.
+func byPreference(shard, planned, a, b string) int {
+	if (a == planned) != (b == planned) {
+		if a == planned {
+			return -1
+		}
+		return 1
+	}
+	return cmp.Or(cmp.Compare(Affinity(shard, b), Affinity(shard, a)), cmp.Compare(a, b))
+}
+
+// Affinity is the rendezvous weight of a member for a shard.
+func Affinity(shard, identity string) uint64 {
+	h := fnv.New64a()
+	h.Write([]byte(shard))
+	h.Write([]byte{0})
+	h.Write([]byte(identity))
+	return mix(h.Sum64())
+}
+
+// durationOf is the LeaseDuration of a session, at least the replica's own.
+func (e *Election) durationOf(identity string) time.Duration {
+	own := e.cfg.Timings.LeaseDuration
+	if m := e.memberOf(identity); m != nil && m.member.Holder == identity {
+		own = max(own, min(m.member.Duration, maxLeaseDuration))
+	}
+	return own
+}

@@ -1,0 +1,244 @@
+// Copyright The shardctl Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package lease
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
+)
+
+// What the Leases of a group carry. Names are part of the protocol: replicas
+// of different versions run side by side.
+const (
+	LabelGroup = "shardctl.dev/group" // on every Lease: the group's name
+	LabelKind  = "shardctl.dev/kind"  // KindMember, KindShard or KindLayout
+	LabelShard = "shardctl.dev/shard" // on a shard Lease whose shard's name fits a label
+
+	KindMember = "member"
+	KindShard  = "shard"
+	KindLayout = "layout"
+
+	AnnotationAttempt  = "shardctl.dev/attempt"  // member: number of the renewal attempt (R9)
+	AnnotationEnded    = "shardctl.dev/ended"    // member: identity whose session is over (R1)
+	AnnotationRevision = "shardctl.dev/revision" // member: orders versions of the program
+	AnnotationReady    = "shardctl.dev/ready"    // member: "true" once it can do the work
+	AnnotationLeaving  = "shardctl.dev/leaving"  // member: "true" while it hands everything over
+	AnnotationServes   = "shardctl.dev/serves"   // member: names of the shards it can hold
+	AnnotationLoad     = "shardctl.dev/load"     // member: JSON, shard -> load in thousandths
+	AnnotationProblems = "shardctl.dev/problems" // member: JSON, shard -> what fails there
+
+	AnnotationSession  = "shardctl.dev/session"          // shard: equals spec.holderIdentity in session mode (R14)
+	AnnotationDuration = "shardctl.dev/session-duration" // shard: the session's LeaseDuration, a Go duration
+	AnnotationResource = "shardctl.dev/resource"         // shard: resource type, as resource.group
+	AnnotationCarried  = "shardctl.dev/carried"          // shard: JSON, resource -> newest resourceVersion the last holder wrote
+
+	AnnotationLayout = "shardctl.dev/layout" // layout: JSON of the layout record
+)
+
+// foreignDuration stands in spec.leaseDurationSeconds of a shard Lease in
+// session mode: an elector that knows the standard rules alone must never
+// think it expired. 34 years, far from overflowing anyone's arithmetic.
+const foreignDuration = 1 << 30
+
+// releasedDuration stands there once a shard was given back (R14).
+const releasedDuration = 1
+
+// maxAnnotation bounds what is decoded from one annotation. The API server
+// allows 256 KiB for all; nothing of ours comes near this.
+const maxAnnotation = 64 << 10
+
+// ShardLeaseName is the name of the Lease of a shard.
+func ShardLeaseName(group, shard string) string { return group + "." + shard }
+
+// memberLeaseName is the name of the member Lease of a replica.
+func memberLeaseName(group string, r Replica) string {
+	return fmt.Sprintf("%s.member-%s.%s", group, r.uid(), r.Container)
+}
+
+// LayoutLeaseName is the name of the Lease with the layout record. Whoever
+// installs a group may create it, labelled and otherwise empty, to say that
+// the group is new: its first start then needs no wait.
+func LayoutLeaseName(group string) string { return group + ".layout.shardctl.dev" }
+
+// Member is what a member Lease says. Nothing in it is trusted for exclusion
+// but the pair of Holder and Attempt, and Ended.
+type Member struct {
+	Name     string // of the Lease
+	Holder   string // identity of the session
+	Attempt  string
+	Ended    string // identity, or empty
+	Duration time.Duration
+	Revision int64
+	Ready    bool
+	Leaving  bool
+	Serves   []string
+	Load     map[string]int64
+	Problems map[string]string
+	Renewed  time.Time // by that replica's wall clock; for people only
+}
+
+// Shard is what a shard Lease says.
+type Shard struct {
+	Name     string // of the Lease
+	UID      types.UID
+	Created  int64 // seconds since 1970, by the API server
+	Holder   string
+	Session  bool // renewed by the holder's session (R14), else by itself
+	Duration time.Duration
+	Epoch    int32
+	Resource string
+	Carried  map[string]string
+	// stamp changes with every renewal of a Lease that is not in session mode.
+	stamp    string
+	Acquired time.Time // for people only
+}
+
+// Layout is the layout record: which shards were ever created.
+type Layout struct {
+	// Settled says that every term which an earlier layout record could have
+	// allowed has run out.
+	Settled bool                   `json:"settled"`
+	Shards  map[string]LayoutShard `json:"shards"`
+}
+
+// LayoutShard says of a shard that it has been created.
+type LayoutShard struct {
+	// FirstUID is the UID of the very first Lease, which may be claimed
+	// without a wait; empty if that is not known to be the first (R6b).
+	FirstUID types.UID `json:"firstUID,omitempty"`
+}
+
+// DecodeMember reads a member Lease. It never fails: what cannot be read is
+// left at its zero value, which grants nothing.
+func DecodeMember(l *coordinationv1.Lease) Member {
+	m := Member{
+		Name:     l.Name,
+		Holder:   ptr.Deref(l.Spec.HolderIdentity, ""),
+		Attempt:  l.Annotations[AnnotationAttempt],
+		Ended:    l.Annotations[AnnotationEnded],
+		Duration: seconds(l.Spec.LeaseDurationSeconds),
+		Ready:    l.Annotations[AnnotationReady] == "true",
+		Leaving:  l.Annotations[AnnotationLeaving] == "true",
+		Load:     decodeMap[int64](l.Annotations[AnnotationLoad]),
+		Problems: decodeMap[string](l.Annotations[AnnotationProblems]),
+	}
+	m.Revision, _ = strconv.ParseInt(l.Annotations[AnnotationRevision], 10, 64)
+	if s := l.Annotations[AnnotationServes]; s != "" && len(s) <= maxAnnotation {
+		m.Serves = strings.Split(s, ",")
+		slices.Sort(m.Serves)
+	}
+	if l.Spec.RenewTime != nil {
+		m.Renewed = l.Spec.RenewTime.Time
+	}
+	return m
+}
+
+// DecodeShard reads a shard Lease; like [DecodeMember] it never fails.
+func DecodeShard(l *coordinationv1.Lease) Shard {
+	s := Shard{
+		Name:     l.Name,
+		UID:      l.UID,
+		Created:  l.CreationTimestamp.Unix(),
+		Holder:   ptr.Deref(l.Spec.HolderIdentity, ""),
+		Duration: seconds(l.Spec.LeaseDurationSeconds),
+		Epoch:    max(0, ptr.Deref(l.Spec.LeaseTransitions, 0)),
+		Resource: l.Annotations[AnnotationResource],
+		Carried:  decodeMap[string](l.Annotations[AnnotationCarried]),
+	}
+	s.Session = s.Holder != "" && l.Annotations[AnnotationSession] == s.Holder
+	if s.Session {
+		s.Duration, _ = time.ParseDuration(l.Annotations[AnnotationDuration])
+	}
+	if l.Spec.RenewTime != nil {
+		s.stamp = l.Spec.RenewTime.UTC().Format(time.RFC3339Nano)
+	}
+	if l.Spec.AcquireTime != nil {
+		s.Acquired = l.Spec.AcquireTime.Time
+	}
+	return s
+}
+
+// Token is the fencing token of R7: it rises with every term, also when the
+// Lease was deleted and made again, as long as the API servers' clocks do not
+// step back and etcd is not restored. Creation second in the upper 32 bits,
+// epoch in the lower 31.
+func (s Shard) Token() int64 {
+	return min(max(s.Created, 0), math.MaxUint32)<<31 | int64(s.Epoch)
+}
+
+// decodeLayout reads the layout record. A record that cannot be read counts as
+// unsettled and empty: it allows no short cut.
+func decodeLayout(l *coordinationv1.Lease) Layout {
+	raw, written := l.Annotations[AnnotationLayout]
+	if !written {
+		return Layout{Settled: true, Shards: map[string]LayoutShard{}}
+	}
+	var layout Layout
+	if len(raw) > maxLayout || json.Unmarshal([]byte(raw), &layout) != nil {
+		layout = Layout{}
+	}
+	if layout.Shards == nil {
+		layout.Shards = map[string]LayoutShard{}
+	}
+	return layout
+}
+
+// maxLayout bounds the layout record, some 2,500 shards. It has the Lease to
+// itself, so it may be larger than other annotations.
+const maxLayout = 240 << 10
+
+func (l Layout) encode() string {
+	raw, err := json.Marshal(l)
+	if err != nil {
+		panic(fmt.Sprintf("layout record: %v", err)) // strings and a bool always marshal
+	}
+	return string(raw)
+}
+
+func seconds(s *int32) time.Duration {
+	return time.Duration(max(0, ptr.Deref(s, 0))) * time.Second
+}
+
+func decodeMap[V any](raw string) map[string]V {
+	var m map[string]V
+	if raw == "" || len(raw) > maxAnnotation || json.Unmarshal([]byte(raw), &m) != nil {
+		return nil
+	}
+	return m
+}
+
+func encodeMap[V any](m map[string]V) string {
+	if len(m) == 0 {
+		return ""
+	}
+	raw, err := json.Marshal(m)
+	if err != nil {
+		panic(fmt.Sprintf("annotation: %v", err)) // strings and integers always marshal
+	}
+	return string(raw)
+}
+
+// annotate returns a copy of have with set applied; an empty value removes.
+func annotate(have, set map[string]string) map[string]string {
+	merged := make(map[string]string, len(have)+len(set))
+	maps.Copy(merged, have)
+	for k, v := range set {
+		if v == "" {
+			delete(merged, k)
+		} else {
+			merged[k] = v
+		}
+	}
+	return merged
+}

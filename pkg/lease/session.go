@@ -1,0 +1,214 @@
+// Copyright The shardctl Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package lease
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+)
+
+// session is the replica's own heartbeat. It becomes valid, and stays so, only
+// by seeing its own attempts come back on the group's watch (R6a), counted from
+// the instant at which they were sent.
+type session struct {
+	identity Identity
+	synced   bool // the view has had its first list
+
+	attempt uint64
+	sent    []attempt // attempts that may still extend the validity
+	started Instant   // when this identity was first sent; zero before
+	seen    bool      // the record has carried this identity
+
+	until     Instant // validity; zero: not valid
+	since     Instant // when it became valid
+	confirmed Instant // send of the newest attempt that came back
+
+	next   Instant // when the next heartbeat is due
+	urgent bool    // something changed that the others wait for
+	ending bool    // the record says ended, or is being told to
+}
+
+// attempt is one renewal that was sent.
+type attempt struct {
+	number uint64
+	at     Instant
+}
+
+func (s *session) valid(now Instant) bool { return s.until != 0 && now < s.until }
+
+func (e *Election) ownLease() string { return memberLeaseName(e.cfg.Group, e.cfg.Replica) }
+
+// expire ends the session when its time has passed (R4).
+func (e *Election) expire() {
+	s := &e.session
+	switch {
+	case s.until != 0 && e.now >= s.until:
+		e.lapse(CauseLapsed)
+	case s.until == 0 && s.started != 0 && e.now >= s.started.Add(e.cfg.Timings.RenewDeadline):
+		e.lapse(CauseLapsed)
+	}
+}
+
+// lapse ends the session and everything that rests on it. The replica goes on
+// under the next identity.
+func (e *Election) lapse(cause Cause) {
+	for _, name := range slices.Sorted(maps.Keys(e.claims)) {
+		e.claims[name].revoke(e, cause)
+	}
+	if e.session.ending {
+		// It was leaving and all its work has ended: nothing is left to tell.
+		e.leaveNow()
+		return
+	}
+	id := e.session.identity
+	id.Incarnation++
+	next := e.now
+	if cause == CauseEnded {
+		// Somebody thinks us dead, or shares our name: do not fight over the
+		// record at the speed of the network.
+		next = e.now.Add(e.cfg.Timings.RenewInterval)
+	}
+	e.session = session{identity: id, synced: e.session.synced, attempt: e.session.attempt, next: next}
+	e.emit(Began{Identity: id.String()})
+}
+
+// watchSession learns from the view what has become of the own record.
+func (e *Election) watchSession() {
+	s := &e.session
+	own := e.view.leases[e.ownLease()]
+	if own == nil || s.ending {
+		return
+	}
+	id := s.identity.String()
+	switch {
+	case own.member.Holder == id && own.member.Ended == id:
+		e.lapse(CauseEnded)
+	case own.member.Holder == id:
+		s.seen = true
+		if own.shown && e.view.settled(own) {
+			e.confirm(own.member.Attempt)
+		}
+	case s.seen:
+		e.lapse(CauseEnded) // another session has taken the record over
+	}
+}
+
+// confirm extends the validity from the send of the attempt that the watch has
+// shown (R6a, R9).
+func (e *Election) confirm(number string) {
+	s := &e.session
+	i := slices.IndexFunc(s.sent, func(a attempt) bool { return strconv.FormatUint(a.number, 10) == number })
+	if i < 0 {
+		return
+	}
+	at := s.sent[i].at
+	s.sent = slices.Delete(s.sent, 0, i+1) // older attempts are overwritten
+	until := at.Add(e.cfg.Timings.RenewDeadline)
+	if until <= e.now {
+		return // a reply or an event that comes too late extends nothing
+	}
+	if s.until == 0 {
+		s.since = e.now
+	}
+	s.until = max(s.until, until)
+	s.confirmed = max(s.confirmed, at)
+	e.emit(Extended{Until: s.until})
+}
+
+// actSession sends the heartbeat when it is due.
+func (e *Election) actSession() {
+	s := &e.session
+	if s.until != 0 {
+		e.wakeAt(s.until)
+	} else if s.started != 0 {
+		e.wakeAt(s.started.Add(e.cfg.Timings.RenewDeadline))
+	}
+	if !s.synced || s.ending || !e.free(e.ownLease()) {
+		return
+	}
+	if e.now < s.next && !s.urgent {
+		e.wakeAt(s.next)
+		return
+	}
+	e.renew()
+	e.wakeAt(s.next)
+}
+
+func (e *Election) renew() {
+	s := &e.session
+	s.attempt++
+	s.sent = append(s.sent, attempt{number: s.attempt, at: e.now})
+	if len(s.sent) > maxAttempts {
+		s.sent = s.sent[1:]
+	}
+	if s.started == 0 {
+		s.started = e.now
+	}
+	s.next = e.now.Add(e.cfg.Timings.RenewInterval)
+	s.urgent = false
+	op := e.memberOp("heartbeat")
+	op.Stamp = StampRenew
+	e.send(op, func(r Replied) {
+		if r.Outcome != OK {
+			s.next = e.now // as soon as the back-off is over
+		}
+	})
+}
+
+// maxAttempts bounds the attempts remembered: more than fit into a
+// RenewDeadline, of which the oldest could extend nothing any more.
+const maxAttempts = 64
+
+// memberOp writes the own record in full, as it should be now.
+func (e *Election) memberOp(why string) Op {
+	s := &e.session
+	id := s.identity.String()
+	l := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: e.ownLease(), Namespace: e.cfg.Namespace}}
+	op := Op{Verb: Create, Name: l.Name, Lease: l, Why: why}
+	ended := ""
+	if own := e.view.leases[l.Name]; own != nil {
+		*l = *own.lease.DeepCopy()
+		op.Verb = Update
+		// A session of this container that came before is over as soon as
+		// this write succeeds: say so, so that nobody waits for it.
+		if ended = own.member.Ended; own.member.Holder != id {
+			ended = own.member.Holder
+		}
+	}
+	if s.ending {
+		ended = id
+	}
+	l.Labels = annotate(l.Labels, map[string]string{LabelGroup: e.cfg.Group, LabelKind: KindMember})
+	l.Annotations = annotate(l.Annotations, map[string]string{
+		AnnotationAttempt:  strconv.FormatUint(s.attempt, 10),
+		AnnotationEnded:    ended,
+		AnnotationRevision: strconv.FormatInt(e.cfg.Revision, 10),
+		AnnotationReady:    trueOrNothing(e.report.Ready),
+		AnnotationLeaving:  trueOrNothing(e.leaving),
+		AnnotationServes:   strings.Join(slices.Sorted(maps.Keys(e.shards)), ","),
+		AnnotationLoad:     encodeMap(e.report.Load),
+		AnnotationProblems: encodeMap(e.report.Problems),
+	})
+	if e.cfg.Owner != nil {
+		l.OwnerReferences = []metav1.OwnerReference{*e.cfg.Owner}
+	}
+	l.Spec.HolderIdentity = &id
+	l.Spec.LeaseDurationSeconds = ptr.To(int32(e.cfg.Timings.LeaseDuration / time.Second))
+	l.Spec.LeaseTransitions = ptr.To(int32(min(s.identity.Incarnation, 1<<30)))
+	return op
+}
+
+func trueOrNothing(b bool) string {
+	if b {
+		return "true"
+	}
+	return ""
+}

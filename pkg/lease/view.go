@@ -1,0 +1,171 @@
+// Copyright The shardctl Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package lease
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+)
+
+// view is what the replica knows of the group's Leases. It never goes back
+// (rule R3): what is older than what is known is dropped, whether it comes
+// from a list, the watch or a reply.
+type view struct {
+	group  string
+	leases map[string]*entry
+	// shown is the resourceVersion up to which the watch has shown everything.
+	shown uint64
+	// newest is the newest resourceVersion known, own replies included.
+	newest uint64
+}
+
+// entry is one Lease, with what was observed of it on this replica's clock.
+type entry struct {
+	lease *coordinationv1.Lease // never changed
+	rv    uint64
+	// shown: this very state came through the watch, a list, or as the reply
+	// to a write of ours; only a Get can bring what is not.
+	shown bool
+	// changed is when the heartbeat in it was last seen to change.
+	changed Instant
+	// appeared is when this UID was first seen.
+	appeared Instant
+
+	member Member
+	shard  Shard
+	layout Layout
+}
+
+func newView(group string) *view {
+	return &view{group: group, leases: map[string]*entry{}}
+}
+
+// parseRV reads a resourceVersion; 0 is no valid one.
+func parseRV(s string) uint64 {
+	rv, err := strconv.ParseUint(s, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return rv
+}
+
+func (v *view) isMember(name string) bool {
+	return strings.HasPrefix(name, v.group+".member-")
+}
+
+func (v *view) isLayout(name string) bool { return name == LayoutLeaseName(v.group) }
+
+// source of a Lease's state.
+type source int
+
+const (
+	fromWatch source = iota // list or watch
+	fromWrite               // reply to a create or an update
+	fromGet                 // reply to a get
+)
+
+// put takes in a Lease's state; false if it is not news.
+func (v *view) put(now Instant, l *coordinationv1.Lease, from source) bool {
+	rv := parseRV(l.ResourceVersion)
+	if rv == 0 || !strings.HasPrefix(l.Name, v.group+".") {
+		return false
+	}
+	old := v.leases[l.Name]
+	if old != nil && rv <= old.rv {
+		// The watch now shows what a reply had told before.
+		if rv == old.rv && from == fromWatch {
+			old.shown = true
+		}
+		return false
+	}
+	if old == nil && from == fromWrite && rv <= v.shown {
+		return false // deleted since: the watch would have shown it
+	}
+	v.newest = max(v.newest, rv)
+	v.leases[l.Name] = v.decode(now, l, rv, old, from)
+	return true
+}
+
+func (v *view) decode(now Instant, l *coordinationv1.Lease, rv uint64, old *entry, from source) *entry {
+	e := &entry{lease: l, rv: rv, shown: from != fromGet, changed: now, appeared: now}
+	if old != nil && old.lease.UID == l.UID {
+		e.appeared = old.appeared
+	}
+	switch {
+	case v.isMember(l.Name):
+		e.member = DecodeMember(l)
+		if old != nil && old.member.Holder == e.member.Holder && old.member.Attempt == e.member.Attempt {
+			e.changed = old.changed
+		}
+	case v.isLayout(l.Name):
+		e.layout = decodeLayout(l)
+	default:
+		e.shard = DecodeShard(l)
+		if old != nil && old.shard.Holder == e.shard.Holder && old.shard.stamp == e.shard.stamp && old.shard.Epoch == e.shard.Epoch {
+			e.changed = old.changed
+		}
+	}
+	return e
+}
+
+// observe takes in one event of the watch.
+func (v *view) observe(now Instant, ev Observed) {
+	rv := parseRV(ev.Lease.ResourceVersion)
+	if ev.Deleted {
+		if old := v.leases[ev.Lease.Name]; old != nil && rv >= old.rv {
+			delete(v.leases, ev.Lease.Name)
+		}
+	} else {
+		v.put(now, ev.Lease, fromWatch)
+	}
+	v.progress(rv)
+}
+
+func (v *view) progress(rv uint64) {
+	v.shown = max(v.shown, rv)
+	v.newest = max(v.newest, rv)
+}
+
+// replace takes in a whole list; false if it is older than what is known.
+func (v *view) replace(now Instant, ev Listed) bool {
+	rv := parseRV(ev.ResourceVersion)
+	if rv == 0 || rv < v.newest {
+		return false
+	}
+	listed := make(map[string]bool, len(ev.Leases))
+	for _, l := range ev.Leases {
+		listed[l.Name] = true
+		v.put(now, l, fromWatch)
+	}
+	for name := range v.leases {
+		if !listed[name] {
+			delete(v.leases, name)
+		}
+	}
+	v.progress(rv)
+	return true
+}
+
+// settled tells whether the watch has shown all that came before the state in
+// e, so that the rest of the view is at least as fresh.
+func (v *view) settled(e *entry) bool { return e.rv <= v.shown }
+
+// names of all Leases, sorted: every walk over the view is in this order, so
+// that the same events give the same effects.
+func (v *view) names() []string {
+	return slices.Sorted(maps.Keys(v.leases))
+}
+
+// longestDuration is the largest LeaseDuration seen in the group, at least own.
+func (v *view) longestDuration(own time.Duration) time.Duration {
+	for _, e := range v.leases {
+		own = max(own, min(e.member.Duration, maxLeaseDuration))
+	}
+	return own
+}

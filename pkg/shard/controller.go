@@ -1,0 +1,418 @@
+// Copyright The shardctl Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package shard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/klog/v2"
+
+	"github.com/shardctl/shardctl/pkg/informers"
+)
+
+// Result says what is to be done after a reconcile that succeeded.
+type Result struct {
+	// RequeueAfter, if above zero, reconciles the key again after that time.
+	RequeueAfter time.Duration
+}
+
+// Controller reconciles the objects of one type on whichever replica holds the
+// type's shard. Several controllers of one type share its shard.
+type Controller struct {
+	// Name tells controllers of one type apart in logs and metrics; it is
+	// unique among them. Default: the shard's name.
+	Name string
+	// Resource is the type. Its shard is named resource.group.
+	Resource schema.GroupVersionResource
+	// Reconcile brings one object to its desired state. It is called on the
+	// holder of the shard alone, never twice at a time for one key, at least
+	// once per term for every object, and again after each change. The context
+	// carries the [Term] and is cancelled when that ends; a reconcile that goes
+	// on regardless keeps the shard from moving. The object may be gone. An
+	// error is retried with back-off; one with a method RetryAfter()
+	// time.Duration is retried after that time.
+	Reconcile func(ctx context.Context, key Key) (Result, error)
+	// Observe, if set, is called on every replica, holder or not, one key at a
+	// time, after each change and once per object at start. It must not write.
+	Observe func(ctx context.Context, key Key)
+	// Filter, if set, says which objects are reconciled. The default is all.
+	Filter func(*unstructured.Unstructured) bool
+	// Concerns, if set, says whether a change of an object is to be reconciled.
+	// The default is every change of an object that passes the Filter before or
+	// after it.
+	Concerns func(from, to *unstructured.Unstructured) bool
+	// Watches are other types whose objects concern those of this one. Nothing
+	// is reconciled before their caches have synced too.
+	Watches []Watch
+	// Workers is how many keys are reconciled at a time. Default 4, most 1000.
+	Workers int
+	// MinBackoff and MaxBackoff bound the wait after a failed reconcile, which
+	// doubles with every failure of that key. Defaults 50 ms and 1 minute.
+	MinBackoff, MaxBackoff time.Duration
+}
+
+// Watch makes changes of another type's objects reconcile objects of the
+// controller's own.
+type Watch struct {
+	Resource schema.GroupVersionResource
+	// Keys names the objects of the controller's type that the object
+	// concerns.
+	Keys func(*unstructured.Unstructured) []Key
+}
+
+const (
+	defaultWorkers    = 4
+	maxWorkers        = 1000
+	defaultMinBackoff = 50 * time.Millisecond
+	defaultMaxBackoff = time.Minute
+	// overlapPause is how long a key waits whose reconcile of an older term has
+	// not returned yet.
+	overlapPause = 50 * time.Millisecond
+)
+
+func (c *Controller) setDefaults() {
+	if c.Name == "" {
+		c.Name = shardOf(c.Resource)
+	}
+	if c.Workers == 0 {
+		c.Workers = defaultWorkers
+	}
+	if c.MinBackoff == 0 {
+		c.MinBackoff = defaultMinBackoff
+	}
+	if c.MaxBackoff == 0 {
+		c.MaxBackoff = max(defaultMaxBackoff, c.MinBackoff)
+	}
+}
+
+func (c *Controller) validate() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if c.Resource.Resource == "" || c.Resource.Version == "" {
+		bad("resource: %q is not complete: name group, version and resource", c.Resource)
+	}
+	if c.Reconcile == nil {
+		bad("reconcile: is required")
+	}
+	if c.Workers < 1 || c.Workers > maxWorkers {
+		bad("workers: %d is not allowed: use 1 to %d", c.Workers, maxWorkers)
+	}
+	if c.MinBackoff < 0 || c.MaxBackoff < c.MinBackoff {
+		bad("minBackoff, maxBackoff: %s, %s are not allowed: use 0 or more, and no less for the latter", c.MinBackoff, c.MaxBackoff)
+	}
+	for i, w := range c.Watches {
+		if w.Keys == nil || w.Resource.Resource == "" || w.Resource.Version == "" {
+			bad("watches[%d]: name group, version and resource, and set keys", i)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// shardOf is the name of a type's shard.
+func shardOf(r schema.GroupVersionResource) string { return r.GroupResource().String() }
+
+// controller is a Controller at work.
+type controller struct {
+	Controller
+	shard   string
+	own     *informers.Informer
+	others  []*informers.Informer
+	metrics *metrics
+	remove  []func() // event handlers
+
+	deletions *deletions
+	problems  *problems
+	busy      atomic.Int64 // nanoseconds spent in Reconcile
+
+	mu      sync.Mutex
+	queue   *queue       // of the current term, or nil
+	running map[Key]bool // keys whose Reconcile has not returned, of whatever term
+	seen    *observations
+}
+
+func newController(c Controller, set *informers.Set, m *metrics) (*controller, error) {
+	w := &controller{
+		Controller: c,
+		shard:      shardOf(c.Resource),
+		own:        set.Watch(c.Resource),
+		metrics:    m,
+		deletions:  newDeletions(),
+		problems:   newProblems(),
+		running:    map[Key]bool{},
+	}
+	if c.Observe != nil {
+		w.seen = newObservations(c.Name)
+	}
+	if err := w.handle(w.own, w.ownEvents()); err != nil {
+		return nil, err
+	}
+	for _, watched := range c.Watches {
+		other := set.Watch(watched.Resource)
+		w.others = append(w.others, other)
+		if err := w.handle(other, w.otherEvents(watched.Keys)); err != nil {
+			return nil, err
+		}
+	}
+	return w, nil
+}
+
+func (c *controller) handle(i *informers.Informer, h cache.ResourceEventHandler) error {
+	remove, err := i.AddHandler(h)
+	if err != nil {
+		return fmt.Errorf("controller %s: %w", c.Name, err)
+	}
+	c.remove = append(c.remove, remove)
+	return nil
+}
+
+// release gives the informers back.
+func (c *controller) release() {
+	for _, remove := range c.remove {
+		remove()
+	}
+	for _, i := range append(slices.Clone(c.others), c.own) {
+		i.Release()
+	}
+}
+
+// synced tells whether every cache that a reconcile may read is complete.
+func (c *controller) synced() bool {
+	return c.own.Synced() && !slices.ContainsFunc(c.others, func(i *informers.Informer) bool { return !i.Synced() })
+}
+
+// unsynced says which caches are not complete, and why; empty if all are.
+func (c *controller) unsynced() string {
+	for _, i := range append(slices.Clone(c.others), c.own) {
+		if !i.Synced() {
+			return fmt.Sprintf("%s: %s", i.Resource().GroupResource(), i.State())
+		}
+	}
+	return ""
+}
+
+// unready is like unsynced, for the caches of types that are served.
+func (c *controller) unready() string {
+	for _, i := range append(slices.Clone(c.others), c.own) {
+		if state := i.State(); !i.Synced() && state.Phase != informers.Missing {
+			return fmt.Sprintf("%s: %s", i.Resource().GroupResource(), state)
+		}
+	}
+	return ""
+}
+
+func (c *controller) ownEvents() cache.ResourceEventHandler {
+	return cache.ResourceEventHandlerFuncs{
+		AddFunc:    func(obj any) { c.changed(obj, obj) },
+		UpdateFunc: func(old, obj any) { c.changed(old, obj) },
+		DeleteFunc: func(obj any) {
+			if gone, ok := obj.(cache.DeletedFinalStateUnknown); ok {
+				obj = gone.Obj
+			}
+			if u, ok := obj.(*unstructured.Unstructured); ok && c.passes(u) {
+				c.deletions.add(keyOf(u))
+			}
+			c.changed(obj, obj)
+		},
+	}
+}
+
+func (c *controller) otherEvents(keys func(*unstructured.Unstructured) []Key) cache.ResourceEventHandler {
+	enqueue := func(obj any) {
+		if gone, ok := obj.(cache.DeletedFinalStateUnknown); ok {
+			obj = gone.Obj
+		}
+		if u, ok := obj.(*unstructured.Unstructured); ok {
+			for _, key := range keys(u) {
+				c.enqueue(key)
+			}
+		}
+	}
+	return cache.ResourceEventHandlerFuncs{
+		AddFunc: enqueue,
+		UpdateFunc: func(old, obj any) {
+			enqueue(old) // it may concern another object than before
+			enqueue(obj)
+		},
+		DeleteFunc: enqueue,
+	}
+}
+
+func (c *controller) passes(u *unstructured.Unstructured) bool { return c.Filter == nil || c.Filter(u) }
+
+// changed takes in that an object became what it is now.
+func (c *controller) changed(before, now any) {
+	old, _ := before.(*unstructured.Unstructured)
+	u, _ := now.(*unstructured.Unstructured)
+	if u == nil {
+		return
+	}
+	key := keyOf(u)
+	if c.seen != nil {
+		c.seen.add(key)
+	}
+	if c.concerns(old, u) {
+		c.enqueue(key)
+	}
+}
+
+func (c *controller) concerns(from, to *unstructured.Unstructured) bool {
+	switch {
+	case from == nil || from == to:
+		return c.passes(to)
+	case c.Concerns != nil:
+		return c.Concerns(from, to)
+	}
+	return c.passes(from) || c.passes(to)
+}
+
+// enqueue adds a key to the queue of the current term. Without one there is
+// nothing to do: a promotion starts with every key.
+func (c *controller) enqueue(key Key) {
+	c.mu.Lock()
+	q := c.queue
+	c.mu.Unlock()
+	if q != nil {
+		q.Add(key)
+	}
+}
+
+func keyOf(u *unstructured.Unstructured) Key {
+	return Key{Namespace: u.GetNamespace(), Name: u.GetName()}
+}
+
+// lead works for the shard until the tenure takes no more keys, and returns
+// once the last reconcile has.
+func (c *controller) lead(t *tenure) {
+	q := newQueue(c.Name, c.MinBackoff, c.MaxBackoff)
+	c.mu.Lock()
+	c.queue = q
+	c.mu.Unlock()
+	c.promote(q)
+	var workers errgroup.Group
+	for range c.Workers {
+		workers.Go(func() error {
+			c.workLoop(t, q)
+			return nil
+		})
+	}
+	<-t.taking.Done()
+	c.mu.Lock()
+	if c.queue == q {
+		c.queue = nil
+	}
+	c.mu.Unlock()
+	q.ShutDown()
+	_ = workers.Wait()
+	c.problems.clear()
+}
+
+// promote enqueues everything that may have changed while nobody of this
+// process looked: all there is, and what was deleted lately (R12).
+func (c *controller) promote(q *queue) {
+	var keys []Key
+	for _, key := range c.own.Keys() {
+		if u, ok := c.own.Get(key.Namespace, key.Name); ok && c.passes(u) {
+			keys = append(keys, key)
+		}
+	}
+	for _, key := range c.deletions.recent() {
+		if _, ok := c.own.Get(key.Namespace, key.Name); !ok {
+			keys = append(keys, key)
+		}
+	}
+	q.addBacklog(keys)
+}
+
+func (c *controller) workLoop(t *tenure, q *queue) {
+	for {
+		key, shutdown := q.Get()
+		if shutdown {
+			return
+		}
+		if t.taking.Err() == nil {
+			c.process(t, q, key)
+		}
+		q.Done(key)
+	}
+}
+
+// process reconciles one key, unless an older term's reconcile of it still
+// runs in this process.
+func (c *controller) process(t *tenure, q *queue, key Key) {
+	if !c.begin(key) {
+		q.AddAfter(key, overlapPause)
+		return
+	}
+	began := time.Now()
+	result, err := c.reconcile(t.ctx, key)
+	took := time.Since(began)
+	c.finish(key)
+	c.busy.Add(int64(took))
+	if t.ctx.Err() != nil {
+		c.metrics.reconciled(c.shard, c.Name, "term over", took)
+		return // whoever holds the shard next reconciles every key
+	}
+	if err != nil {
+		c.failed(t, q, key, err, took)
+		return
+	}
+	c.metrics.reconciled(c.shard, c.Name, "success", took)
+	c.problems.solved(key)
+	q.Forget(key)
+	if result.RequeueAfter > 0 {
+		q.AddAfter(key, result.RequeueAfter)
+	}
+}
+
+func (c *controller) failed(t *tenure, q *queue, key Key, err error, took time.Duration) {
+	c.metrics.reconciled(c.shard, c.Name, "error", took)
+	c.problems.add(key, err)
+	log := klog.FromContext(t.ctx)
+	var later retryAfter
+	if errors.As(err, &later) && later.RetryAfter() > 0 {
+		log.Info("Reconcile asked to be tried again later", "controller", c.Name, "key", key, "after", later.RetryAfter(), "err", err)
+		q.AddAfter(key, later.RetryAfter())
+		return
+	}
+	log.Error(err, "Reconcile failed", "controller", c.Name, "key", key, "failures", q.NumRequeues(key)+1)
+	q.AddRateLimited(key)
+}
+
+func (c *controller) begin(key Key) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.running[key] {
+		return false
+	}
+	c.running[key] = true
+	return true
+}
+
+func (c *controller) finish(key Key) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.running, key)
+}
+
+// reconcile turns a panic into an error: one bad object must not end the work
+// on all others.
+func (c *controller) reconcile(ctx context.Context, key Key) (result Result, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic in reconcile of %s: %v\n%s", key, p, debug.Stack())
+		}
+	}()
+	return c.Reconcile(ctx, key)
+}

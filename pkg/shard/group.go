@@ -1,0 +1,256 @@
+// Copyright The shardctl Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package shard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
+
+	"github.com/shardctl/shardctl/pkg/informers"
+	"github.com/shardctl/shardctl/pkg/lease"
+)
+
+// Group is one replica's membership in a group: it holds some of the group's
+// shards, and runs their controllers and roles while it does.
+type Group struct {
+	opts    GroupOptions
+	cfg     *rest.Config
+	set     *informers.Set
+	driver  *lease.Driver
+	metrics *metrics
+
+	mu          sync.Mutex
+	controllers []*controller
+	roles       []*role
+	tenures     map[string]*tenure // by shard: the newest
+	started     bool
+	stuck       map[string]bool // shards whose drain does not end
+
+	tasks *errgroup.Group // what runs for terms, while Run does
+	base  context.Context // what their contexts derive from
+}
+
+// NewGroup makes a replica of a group. Nothing is sent before [Group.Run].
+func NewGroup(cfg *rest.Config, o GroupOptions) (*Group, error) {
+	if err := o.setDefaults(); err != nil {
+		return nil, err
+	}
+	g := &Group{opts: o, cfg: cfg, tenures: map[string]*tenure{}, stuck: map[string]bool{}}
+	fail := func(err error) (*Group, error) { return nil, fmt.Errorf("group %q: %w", o.Name, err) }
+	var err error
+	if g.metrics, err = newMetrics(o.Registerer, o.Name); err != nil {
+		return fail(err)
+	}
+	client, err := lease.NewClient(cfg, o.Namespace)
+	if err != nil {
+		return fail(err)
+	}
+	g.driver, err = lease.NewDriver(lease.DriverOptions{
+		Election: o.election(), Client: client, Handler: (*handler)(g), Clock: o.Clock, LeaveTimeout: o.LeaveTimeout,
+	})
+	if err != nil {
+		return fail(err)
+	}
+	if g.set, err = newInformers(cfg, o); err != nil {
+		return fail(err)
+	}
+	return g, nil
+}
+
+func newInformers(cfg *rest.Config, o GroupOptions) (*informers.Set, error) {
+	dyn, err := dynamic.NewForConfig(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("client for the informers: %w", err)
+	}
+	disco, err := discovery.NewDiscoveryClientForConfig(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("client for discovery: %w", err)
+	}
+	return informers.New(dyn, disco, informers.Options{Namespace: o.WatchNamespace, Metadata: o.Metadata})
+}
+
+// FencedConfig returns a configuration for clients whose writes are sent only
+// within a valid [Term]: use it for every client that a reconcile writes with.
+func (g *Group) FencedConfig() *rest.Config { return fenced(g.cfg, g.metrics.fenced) }
+
+// Informer shares the group's cache of a type. The caller gives it back with
+// Release.
+func (g *Group) Informer(r schema.GroupVersionResource) *informers.Informer { return g.set.Watch(r) }
+
+// errStarted: the set of shards is fixed while a group runs.
+var errStarted = errors.New("the group is running: add before Run")
+
+// Add adds a controller. It must be called before Run.
+func (g *Group) Add(c Controller) error {
+	c.setDefaults()
+	if err := c.validate(); err != nil {
+		return fmt.Errorf("controller %q: %w", c.Name, err)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.started {
+		return fmt.Errorf("controller %q: %w", c.Name, errStarted)
+	}
+	shard := shardOf(c.Resource)
+	if slices.ContainsFunc(g.controllers, func(have *controller) bool { return have.shard == shard && have.Name == c.Name }) {
+		return fmt.Errorf("controller %q: there is one of this name for %s already: set another name", c.Name, shard)
+	}
+	if slices.ContainsFunc(g.roles, func(have *role) bool { return have.Name == shard }) {
+		return fmt.Errorf("controller %q: its shard %s has the name of a role: rename the role", c.Name, shard)
+	}
+	w, err := newController(c, g.set, g.metrics)
+	if err != nil {
+		return err
+	}
+	g.controllers = append(g.controllers, w)
+	return nil
+}
+
+// AddRole adds a role. It must be called before Run.
+func (g *Group) AddRole(r Role) error {
+	if err := r.validate(); err != nil {
+		return fmt.Errorf("role %q: %w", r.Name, err)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.started {
+		return fmt.Errorf("role %q: %w", r.Name, errStarted)
+	}
+	taken := slices.ContainsFunc(g.roles, func(have *role) bool { return have.Name == r.Name }) ||
+		slices.ContainsFunc(g.controllers, func(have *controller) bool { return have.shard == r.Name })
+	if taken {
+		return fmt.Errorf("role %q: there is a shard of this name already: use another", r.Name)
+	}
+	g.roles = append(g.roles, newRole(r))
+	return nil
+}
+
+// Run takes part in the group until ctx is done. Then it stops taking keys,
+// waits for what runs, hands its shards over and ends its session; it returns
+// nil if all of that succeeded within the LeaveTimeout, else
+// [lease.ErrNotLeft]. Losing a shard never ends it. Nothing it started
+// outlives it, except a reconcile that ignores its context.
+func (g *Group) Run(ctx context.Context) error {
+	g.mu.Lock()
+	if g.started {
+		g.mu.Unlock()
+		return errors.New("group: Run was called before: make a new group")
+	}
+	g.started = true
+	g.mu.Unlock()
+	klog.FromContext(ctx).Info("Joining the group", "group", g.opts.Name, "namespace", g.opts.Namespace, "pod", g.opts.Pod,
+		"leaseDuration", g.opts.Timings.LeaseDuration, "renewDeadline", g.opts.Timings.RenewDeadline, "renewInterval", g.opts.Timings.RenewInterval,
+		"clockRateBound", fmt.Sprintf("%.2f", g.opts.Timings.ClockRateBound()))
+
+	base, stop := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer stop(nil)
+	helpers, base := errgroup.WithContext(base)
+	g.base, g.tasks = base, &errgroup.Group{}
+	helpers.Go(func() error { return g.set.Run(base) })
+	helpers.Go(func() error { return g.reportLoop(base) })
+	for _, c := range g.controllers {
+		if c.seen != nil {
+			helpers.Go(func() error { return c.seen.run(base, c.Observe) })
+		}
+	}
+	helpers.Go(func() error {
+		leave, cancel := context.WithCancel(ctx)
+		defer cancel()
+		defer context.AfterFunc(base, cancel)() // another loop failed: leave in order even so
+		err := g.driver.Run(leave)
+		g.endTenures()
+		stop(errLeft)
+		return err
+	})
+	err := helpers.Wait()
+	return errors.Join(err, g.awaitTasks())
+}
+
+// errLeft ends what serves the terms, after the last of them.
+var errLeft = fmt.Errorf("%w: the replica has left the group", ErrTermOver)
+
+// endTenures ends what a driver that gave up has left running.
+func (g *Group) endTenures() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, t := range g.tenures {
+		t.end(errLeft)
+	}
+}
+
+// abandonAfter is how long Run waits, at its very end, for work that was
+// cancelled.
+const abandonAfter = 2 * time.Second
+
+// awaitTasks waits for the work of ended terms. What still ignores its context
+// is left behind: its writes are fenced.
+func (g *Group) awaitTasks() error {
+	done := make(chan struct{})
+	go func() {
+		_ = g.tasks.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-time.After(abandonAfter):
+		return fmt.Errorf("group %q: work that ignores its context was left behind", g.opts.Name)
+	}
+}
+
+// shards are all that are configured, by name.
+func (g *Group) shards() map[string]lease.ShardSpec {
+	all := map[string]lease.ShardSpec{}
+	for _, c := range g.controllers {
+		all[c.shard] = lease.ShardSpec{Name: c.shard, Resource: c.shard}
+	}
+	for _, r := range g.roles {
+		all[r.Name] = lease.ShardSpec{Name: r.Name}
+	}
+	return all
+}
+
+// served are the shards that this replica could hold now: those whose caches
+// have all synced.
+func (g *Group) served() []lease.ShardSpec {
+	all := g.shards()
+	for _, c := range g.controllers {
+		if !c.synced() {
+			delete(all, c.shard)
+		}
+	}
+	served := make([]lease.ShardSpec, 0, len(all))
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		served = append(served, all[name])
+	}
+	return served
+}
+
+// duties of a shard.
+func (g *Group) duties(shard string) []duty {
+	var all []duty
+	for _, c := range g.controllers {
+		if c.shard == shard {
+			all = append(all, c)
+		}
+	}
+	for _, r := range g.roles {
+		if r.Name == shard {
+			all = append(all, r)
+		}
+	}
+	return all
+}

@@ -1,0 +1,118 @@
+// Copyright The shardctl Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package shard
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/klog/v2"
+
+	"github.com/shardctl/shardctl/pkg/lease"
+)
+
+// handler is what the group does about the election's decisions. Its methods
+// run on the driver's goroutine and return at once.
+type handler Group
+
+// Granted starts a tenure of the shard.
+func (h *handler) Granted(record lease.Term, v *lease.Validity) {
+	g := (*Group)(h)
+	t := newTenure(g.base, record, v)
+	klog.FromContext(t.ctx).Info("Promoted", "cause", record.How, "identity", record.Identity)
+	g.metrics.granted(record)
+	g.mu.Lock()
+	g.tenures[record.Shard] = t
+	g.mu.Unlock()
+	g.tasks.Go(func() error {
+		g.serve(t)
+		return nil
+	})
+}
+
+// serve works for one term, and reports that it has ended.
+func (g *Group) serve(t *tenure) {
+	g.awaitCarried(t)
+	drained := t.run(g.duties(t.term.Shard()))
+	g.metrics.drained(t.term.Shard(), drained)
+	g.mu.Lock()
+	delete(g.stuck, t.term.Shard())
+	if g.tenures[t.term.Shard()] == t {
+		delete(g.tenures, t.term.Shard())
+	}
+	g.mu.Unlock()
+	g.driver.Drained(t.term.record, t.term.writes())
+}
+
+const (
+	// carriedPatience bounds how long a promotion waits for its caches to show
+	// what the last holder wrote. Without it reconciles would only do some work
+	// twice, on a conflict.
+	carriedPatience = 2 * time.Second
+	carriedPause    = 5 * time.Millisecond
+)
+
+// awaitCarried waits until the caches show what the last holder wrote.
+func (g *Group) awaitCarried(t *tenure) {
+	ctx, cancel := context.WithTimeout(t.taking, carriedPatience)
+	defer cancel()
+	for _, c := range g.controllers {
+		if c.shard != t.term.Shard() {
+			continue
+		}
+		caught := func(context.Context) (bool, error) { return c.caughtUp(t.term.record.Carried), nil }
+		if err := wait.PollUntilContextCancel(ctx, carriedPause, true, caught); err != nil && t.taking.Err() == nil {
+			klog.FromContext(ctx).Info("Starting with a cache that does not show all that the last holder wrote", "controller", c.Name, "carried", t.term.record.Carried)
+		}
+	}
+}
+
+// Revoked ends a tenure: at once, or by and by.
+func (h *handler) Revoked(r lease.Revoked) {
+	g := (*Group)(h)
+	g.mu.Lock()
+	t := g.tenures[r.Term.Shard]
+	g.mu.Unlock()
+	if t == nil || t.term.record.Epoch != r.Term.Epoch || t.term.record.UID != r.Term.UID {
+		return
+	}
+	log := klog.FromContext(t.ctx)
+	g.metrics.ended(r.Term.Shard, r.Cause)
+	if !r.Graceful {
+		log.Info("Demoted", "cause", r.Cause)
+		t.end(fmt.Errorf("%w: %s", ErrTermOver, r.Cause))
+		return
+	}
+	log.Info("Draining", "cause", r.Cause, "successor", r.Successor)
+	t.drain(fmt.Errorf("%w: %s", ErrHandedOver, r.Cause), g.opts.DrainGrace, g.opts.DrainTimeout, func() {
+		g.mu.Lock()
+		g.stuck[r.Term.Shard] = true
+		g.mu.Unlock()
+		log.Error(nil, "A reconcile ignores its context: the shard cannot be handed over", "after", g.opts.DrainTimeout)
+	})
+}
+
+// Noted logs the rest.
+func (h *handler) Noted(e lease.Effect) {
+	log := klog.FromContext(h.base)
+	switch e := e.(type) {
+	case lease.Passed:
+		log.Info("Handed over", "shard", e.Term.Shard, "epoch", e.Term.Epoch, "cause", e.Cause, "successor", e.Successor)
+	case lease.Ended:
+		log.Info("Ended a session that showed no sign of life", "identity", e.Identity)
+	case lease.Began:
+		log.Info("The session is over, going on as a new one", "identity", e.Identity)
+	case lease.Refused:
+		log.Error(nil, "The API server refuses a request on a Lease", "verb", e.Op.Verb, "lease", e.Op.Name, "for", e.Op.Why, "reason", e.Reason)
+	case lease.Left:
+		log.Info("Left the group")
+	}
+}
+
+// Requested counts a request on a Lease.
+func (h *handler) Requested(verb lease.Verb, o lease.Outcome, took time.Duration) {
+	h.metrics.requested(verb, o, took)
+}

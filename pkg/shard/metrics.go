@@ -1,0 +1,93 @@
+// Copyright The shardctl Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package shard
+
+import (
+	"errors"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/shardctl/shardctl/pkg/lease"
+)
+
+// metrics of one replica.
+type metrics struct {
+	held       *prometheus.GaugeVec
+	epoch      *prometheus.GaugeVec
+	gained     *prometheus.CounterVec
+	lost       *prometheus.CounterVec
+	drains     *prometheus.HistogramVec
+	requests   *prometheus.CounterVec
+	latency    *prometheus.HistogramVec
+	refused    *prometheus.CounterVec
+	reconciles *prometheus.HistogramVec
+}
+
+func newMetrics(r prometheus.Registerer, group string) (*metrics, error) {
+	labels := prometheus.Labels{"group": group}
+	gauge := func(name, help string, by ...string) *prometheus.GaugeVec {
+		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "shardctl", Name: name, Help: help, ConstLabels: labels}, by)
+	}
+	counter := func(name, help string, by ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "shardctl", Name: name, Help: help, ConstLabels: labels}, by)
+	}
+	histogram := func(name, help string, by ...string) *prometheus.HistogramVec {
+		return prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: "shardctl", Name: name, Help: help, ConstLabels: labels,
+			Buckets: prometheus.ExponentialBuckets(0.001, 2, 16),
+		}, by)
+	}
+	m := &metrics{
+		held:       gauge("shard_held", "1 while this replica holds the shard.", "shard"),
+		epoch:      gauge("shard_epoch", "Epoch of the last term of the shard on this replica.", "shard"),
+		gained:     counter("shard_gained_total", "Terms begun on this replica, by cause.", "shard", "cause"),
+		lost:       counter("shard_lost_total", "Terms ended on this replica, by cause.", "shard", "cause"),
+		drains:     histogram("drain_duration_seconds", "From the word to stop until the last reconcile has returned.", "shard"),
+		requests:   counter("lease_requests_total", "Requests on the group's Leases, by verb and outcome.", "verb", "outcome"),
+		latency:    histogram("lease_request_duration_seconds", "Duration of requests on the group's Leases.", "verb"),
+		refused:    counter("fence_rejections_total", "Writes that the local fence did not send.", "reason"),
+		reconciles: histogram("reconcile_duration_seconds", "Duration of reconciles, by result.", "shard", "controller", "result"),
+	}
+	if r == nil {
+		return m, nil
+	}
+	var errs []error
+	for _, c := range []prometheus.Collector{m.held, m.epoch, m.gained, m.lost, m.drains, m.requests, m.latency, m.refused, m.reconciles} {
+		errs = append(errs, r.Register(c))
+	}
+	return m, errors.Join(errs...)
+}
+
+func (m *metrics) granted(t lease.Term) {
+	m.held.WithLabelValues(t.Shard).Set(1)
+	m.epoch.WithLabelValues(t.Shard).Set(float64(t.Epoch))
+	m.gained.WithLabelValues(t.Shard, string(t.How)).Inc()
+}
+
+func (m *metrics) ended(shard string, cause lease.Cause) {
+	m.held.WithLabelValues(shard).Set(0)
+	m.lost.WithLabelValues(shard, string(cause)).Inc()
+}
+
+func (m *metrics) drained(shard string, took time.Duration) {
+	m.drains.WithLabelValues(shard).Observe(took.Seconds())
+}
+
+func (m *metrics) requested(verb lease.Verb, o lease.Outcome, took time.Duration) {
+	m.requests.WithLabelValues(string(verb), o.String()).Inc()
+	m.latency.WithLabelValues(string(verb)).Observe(took.Seconds())
+}
+
+func (m *metrics) fenced(err error) {
+	reason := "term_over"
+	if errors.Is(err, ErrNoTerm) {
+		reason = "no_term"
+	}
+	m.refused.WithLabelValues(reason).Inc()
+}
+
+func (m *metrics) reconciled(shard, controller, result string, took time.Duration) {
+	m.reconciles.WithLabelValues(shard, controller, result).Observe(took.Seconds())
+}

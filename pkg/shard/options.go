@@ -1,0 +1,115 @@
+// Copyright The shardctl Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package shard
+
+import (
+	"cmp"
+	"crypto/rand"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/metadata"
+	"k8s.io/utils/ptr"
+
+	"github.com/shardctl/shardctl/pkg/lease"
+)
+
+// GroupOptions say which group a replica belongs to, and how it behaves.
+type GroupOptions struct {
+	// Name is the group's name, a DNS label; Namespace is where its Leases
+	// live. Both are required. All replicas of a group use the same.
+	Name, Namespace string
+
+	// Pod, PodUID and Container say who this replica is. Defaults: the
+	// environment variables POD_NAME (or else the host's name), POD_UID and
+	// CONTAINER_NAME (or else "main"). Without a PodUID the replica counts as a
+	// process outside of any Pod.
+	Pod       string
+	PodUID    types.UID
+	Container string
+
+	// Revision orders versions of the program: shards never move to a lower
+	// one for balance. Default 0.
+	Revision int64
+
+	// Timings of the session. Default: [lease.Default].
+	Timings lease.Timings
+
+	// WatchNamespace restricts the informers to one namespace. Default: all.
+	WatchNamespace string
+
+	// Metadata, if set, is used to notice at once that a missing type is
+	// served: see the package informers.
+	Metadata metadata.Interface
+
+	// DrainGrace is how long reconciles may go on after a shard is to be handed
+	// over, before their contexts are cancelled. Default 1 s.
+	DrainGrace time.Duration
+	// DrainTimeout is after how long a reconcile that ignores its context is
+	// reported as stuck. The shard stays until it has returned. Default 20 s.
+	DrainTimeout time.Duration
+	// LeaveTimeout is how long Run, once its context is done, tries to hand
+	// everything over. Less than the Pod's termination grace period. Default
+	// 25 s.
+	LeaveTimeout time.Duration
+
+	// Clock of the session. Default: [lease.BootClock].
+	Clock lease.Clock
+
+	// Registerer gets the group's metrics. Default: none are kept.
+	Registerer prometheus.Registerer
+}
+
+const (
+	defaultDrainGrace   = time.Second
+	defaultDrainTimeout = 20 * time.Second
+	defaultLeaveTimeout = 25 * time.Second
+)
+
+func (o *GroupOptions) setDefaults() error {
+	if o.Pod == "" {
+		o.Pod = os.Getenv("POD_NAME")
+	}
+	if o.Pod == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			return fmt.Errorf("the replica has no name: set POD_NAME: %w", err)
+		}
+		o.Pod = strings.ToLower(host)
+	}
+	o.PodUID = cmp.Or(o.PodUID, types.UID(os.Getenv("POD_UID")))
+	o.Container = cmp.Or(o.Container, os.Getenv("CONTAINER_NAME"), "main")
+	o.Timings = cmp.Or(o.Timings, lease.Default)
+	o.DrainGrace = cmp.Or(o.DrainGrace, defaultDrainGrace)
+	o.DrainTimeout = cmp.Or(o.DrainTimeout, defaultDrainTimeout)
+	o.LeaveTimeout = cmp.Or(o.LeaveTimeout, defaultLeaveTimeout)
+	if o.Clock == nil {
+		o.Clock = lease.BootClock()
+	}
+	return nil
+}
+
+// election is what the options mean to the election.
+func (o *GroupOptions) election() lease.Config {
+	cfg := lease.Config{
+		Group:     o.Name,
+		Namespace: o.Namespace,
+		Replica:   lease.Replica{Pod: o.Pod, UID: o.PodUID, Container: o.Container, Boot: bootNonce()},
+		Revision:  o.Revision,
+		Timings:   o.Timings,
+		Assign:    Assign,
+	}
+	if o.PodUID != "" {
+		cfg.Owner = &metav1.OwnerReference{APIVersion: "v1", Kind: "Pod", Name: o.Pod, UID: o.PodUID, BlockOwnerDeletion: ptr.To(false)}
+	}
+	return cfg
+}
+
+// bootNonce tells this run of the process from all others: 50 random bits.
+func bootNonce() string { return strings.ToLower(rand.Text()[:10]) }

@@ -1,0 +1,105 @@
+// Copyright The shardctl Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package shard
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"k8s.io/klog/v2"
+
+	"github.com/shardctl/shardctl/pkg/informers"
+	"github.com/shardctl/shardctl/pkg/lease"
+)
+
+const (
+	// lookInterval is how often the caches are looked at. It costs a few locks
+	// and no request.
+	lookInterval = 100 * time.Millisecond
+	// loadInterval is over how long load is averaged, and loadStep what it is
+	// rounded to, in thousandths of a worker: what the others see of it must
+	// not change with every key.
+	loadInterval = 10 * time.Second
+	loadStep     = 50
+)
+
+// reportLoop tells the driver what this replica can hold, how busy it is and
+// what fails; the next heartbeat carries it.
+func (g *Group) reportLoop(ctx context.Context) error {
+	ticker := time.NewTicker(lookInterval)
+	defer ticker.Stop()
+	var served []lease.ShardSpec
+	said := lease.Reported{Ready: true}
+	g.driver.Report(said)
+	lastLoad, waiting := time.Now(), map[string]string{}
+	for {
+		if now := g.served(); !slices.Equal(now, served) {
+			g.driver.Configure(now)
+			served = now
+		}
+		report := lease.Reported{Ready: true, Problems: g.failures(ctx, waiting)}
+		if since := time.Since(lastLoad); since >= loadInterval {
+			report.Load = g.load(since)
+			lastLoad = time.Now()
+		}
+		if report.Load != nil || !maps.Equal(report.Problems, said.Problems) {
+			g.driver.Report(report)
+			said = report
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}
+
+// failures says, per shard, what does not work; waiting remembers what was
+// logged about caches.
+func (g *Group) failures(ctx context.Context, waiting map[string]string) map[string]string {
+	all := map[string]string{}
+	for _, c := range g.controllers {
+		reason := shorten(c.unsynced())
+		if reason != waiting[c.Name] {
+			waiting[c.Name] = reason
+			if reason != "" {
+				klog.FromContext(ctx).Info("A controller waits for a cache", "shard", c.shard, "controller", c.Name, "cache", reason)
+			}
+		}
+		if reason == "" {
+			reason = c.problems.summary()
+		}
+		if reason != "" {
+			all[c.shard] = reason
+		}
+	}
+	for _, r := range g.roles {
+		if reason := r.problems.summary(); reason != "" {
+			all[r.Name] = reason
+		}
+	}
+	return all
+}
+
+// load is how many thousandths of a worker each shard kept busy.
+func (g *Group) load(since time.Duration) map[string]int64 {
+	all := map[string]int64{}
+	for _, c := range g.controllers {
+		thousandths := c.busy.Swap(0) * 1000 / int64(since)
+		if rounded := (thousandths + loadStep/2) / loadStep * loadStep; rounded > 0 {
+			all[c.shard] += rounded
+		}
+	}
+	return all
+}
+
+// caughtUp tells whether the caches show what carries the resourceVersions.
+func (c *controller) caughtUp(carried map[string]string) bool {
+	shown := func(i *informers.Informer) bool {
+		return !newer(carried[i.Resource().GroupResource().String()], i.LastResourceVersion())
+	}
+	return shown(c.own) && !slices.ContainsFunc(c.others, func(i *informers.Informer) bool { return !shown(i) })
+}

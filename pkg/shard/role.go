@@ -1,0 +1,101 @@
+// Copyright The shardctl Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package shard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/klog/v2"
+)
+
+// Role is work that is done on exactly one replica, without a resource type.
+type Role struct {
+	// Name is the shard's name: a DNS label.
+	Name string
+	// Run works until its context is cancelled, on the holder of the shard
+	// alone. If it returns before, it is started again, with back-off if it
+	// failed. The context carries the [Term].
+	Run func(ctx context.Context) error
+}
+
+const (
+	minRolePause = time.Second
+	maxRolePause = time.Minute
+)
+
+func (r Role) validate() error {
+	var errs []error
+	if problems := validation.IsDNS1123Label(r.Name); len(problems) > 0 {
+		errs = append(errs, fmt.Errorf("name: %q is not allowed: %s", r.Name, strings.Join(problems, ", ")))
+	}
+	if r.Run == nil {
+		errs = append(errs, errors.New("run: is required"))
+	}
+	return errors.Join(errs...)
+}
+
+// role is a Role at work.
+type role struct {
+	Role
+	problems *problems
+	// running is taken while Run runs, so that a new term waits for the work
+	// of an old one in this process.
+	running chan struct{}
+}
+
+func newRole(r Role) *role {
+	return &role{Role: r, problems: newProblems(), running: make(chan struct{}, 1)}
+}
+
+// lead runs the role until the tenure stops it. There is nothing between two
+// keys where a role could stop by itself, so its context ends with the
+// tenure's first word.
+func (r *role) lead(t *tenure) {
+	ctx := t.taking
+	select {
+	case r.running <- struct{}{}:
+		defer func() { <-r.running }()
+	case <-ctx.Done():
+		return
+	}
+	for pause := minRolePause; ctx.Err() == nil; {
+		began := time.Now()
+		err := r.run(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		key := Key{Name: r.Name}
+		if err == nil || time.Since(began) > maxRolePause {
+			pause = minRolePause
+		}
+		if err != nil {
+			r.problems.add(key, err)
+			klog.FromContext(ctx).Error(err, "Role failed", "role", r.Name, "again", pause)
+		} else {
+			r.problems.solved(key)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+		if err != nil {
+			pause = min(2*pause, maxRolePause)
+		}
+	}
+}
+
+func (r *role) run(ctx context.Context) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic in role %s: %v\n%s", r.Name, p, debug.Stack())
+		}
+	}()
+	return r.Run(ctx)
+}

@@ -1,0 +1,91 @@
+// Copyright The shardctl Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package shard
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"k8s.io/klog/v2"
+
+	"github.com/shardctl/shardctl/pkg/lease"
+)
+
+// duty is work that comes with a shard. lead returns once nothing of it runs
+// any more, soon after the tenure is stopped.
+type duty interface{ lead(*tenure) }
+
+// tenure is one term at work: from its grant until the last reconcile has
+// returned.
+type tenure struct {
+	term *Term
+	// ctx is that of every reconcile: cancelled when the grace is over, or at
+	// once if the term is.
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	// taking is cancelled before ctx: no more keys are to be taken.
+	taking context.Context
+	stop   context.CancelCauseFunc
+
+	mu     sync.Mutex
+	timers []*time.Timer
+}
+
+// newTenure starts the clock of a term: the context ends with its validity.
+func newTenure(parent context.Context, record lease.Term, v *lease.Validity) *tenure {
+	term := &Term{record: record, validity: v}
+	log := klog.FromContext(parent).WithValues("shard", record.Shard, "epoch", record.Epoch)
+	ctx, cancel := context.WithCancelCause(context.WithValue(klog.NewContext(parent, log), termKey, term))
+	taking, stop := context.WithCancelCause(ctx)
+	return &tenure{term: term, ctx: ctx, cancel: cancel, taking: taking, stop: stop}
+}
+
+// run does the duties of the shard until the last has returned, and says how
+// long that took since the tenure was stopped.
+func (t *tenure) run(duties []duty) (drained time.Duration) {
+	unwatch := t.term.whenOver(func() { t.end(fmt.Errorf("%w: its validity has passed", ErrTermOver)) })
+	defer unwatch()
+	var g errgroup.Group
+	for _, d := range duties {
+		g.Go(func() error {
+			d.lead(t)
+			return nil
+		})
+	}
+	<-t.taking.Done()
+	stopped := time.Now()
+	_ = g.Wait()
+	t.term.over.Store(true)
+	t.cancel(context.Cause(t.taking))
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, timer := range t.timers {
+		timer.Stop()
+	}
+	return time.Since(stopped)
+}
+
+// drain stops taking keys, and cancels what still runs once the grace is over.
+// If it does not return even so, stuck is called after the patience.
+func (t *tenure) drain(cause error, grace, patience time.Duration, stuck func()) {
+	t.stop(cause)
+	t.after(grace, func() { t.cancel(cause) })
+	t.after(patience, stuck)
+}
+
+// end stops and cancels everything at once.
+func (t *tenure) end(cause error) {
+	t.term.over.Store(true)
+	t.stop(cause)
+	t.cancel(cause)
+}
+
+func (t *tenure) after(d time.Duration, f func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.timers = append(t.timers, time.AfterFunc(d, f))
+}

@@ -1,0 +1,123 @@
+// Copyright The shardctl Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package shard
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/shardctl/shardctl/pkg/lease"
+)
+
+// Term is one holding of one shard by this replica. Every reconcile and every
+// role's run gets its own in its context; see [TermFrom].
+type Term struct {
+	record   lease.Term
+	validity *lease.Validity
+	over     atomic.Bool
+
+	mu    sync.Mutex
+	wrote map[string]string // resource type -> newest resourceVersion written
+}
+
+// Shard is the shard's name.
+func (t *Term) Shard() string { return t.record.Shard }
+
+// Identity is the session of this replica that holds the shard.
+func (t *Term) Identity() string { return t.record.Identity }
+
+// Epoch counts the changes of holder of this shard's Lease.
+func (t *Term) Epoch() int32 { return t.record.Epoch }
+
+// Token is the fencing token to hand on to other systems: it rises with every
+// term, also when the Lease was deleted and made again.
+func (t *Term) Token() int64 { return t.record.Token }
+
+// Valid tells whether the term may be acted on at this instant.
+func (t *Term) Valid() bool { return t.Remaining() > 0 }
+
+// Remaining is how long the term is still valid, unless it is renewed before:
+// zero or less once it is over. It is not the context's deadline, because a
+// context derived with a time-out of its own would take over a deadline that
+// moves as if it stood still; the context is cancelled when the validity ends.
+func (t *Term) Remaining() time.Duration {
+	if t.over.Load() {
+		return 0
+	}
+	return t.validity.Remaining()
+}
+
+// whenOver calls end once the term is no longer valid, however often that is
+// extended before, unless stopped.
+func (t *Term) whenOver(end func()) (stop func()) {
+	var mu sync.Mutex
+	var timer *time.Timer
+	stopped := false
+	check := func() {
+		mu.Lock()
+		defer mu.Unlock()
+		if stopped {
+			return
+		}
+		if left := t.Remaining(); left > 0 {
+			timer.Reset(left)
+			return
+		}
+		stopped = true
+		end()
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	timer = time.AfterFunc(max(0, t.Remaining()), check)
+	return func() {
+		mu.Lock()
+		defer mu.Unlock()
+		stopped = true
+		timer.Stop()
+	}
+}
+
+// maxWrote bounds the resource types whose writes a term remembers.
+const maxWrote = 64
+
+// noteWrite remembers the resourceVersion that a write got.
+func (t *Term) noteWrite(resource, resourceVersion string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.wrote == nil {
+		t.wrote = map[string]string{}
+	}
+	if have, ok := t.wrote[resource]; (ok || len(t.wrote) < maxWrote) && newer(resourceVersion, have) {
+		t.wrote[resource] = resourceVersion
+	}
+}
+
+// writes returns what noteWrite remembered.
+func (t *Term) writes() map[string]string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.wrote
+}
+
+type contextKey int
+
+const (
+	termKey contextKey = iota
+	unfencedKey
+)
+
+// TermFrom returns the term that a context was made for.
+func TermFrom(ctx context.Context) (*Term, bool) {
+	t, ok := ctx.Value(termKey).(*Term)
+	return t, ok
+}
+
+// Unfenced marks a context for writes that belong to no shard, such as those
+// of a program's own set-up. They are sent whoever holds what; the reason is
+// for whoever reads the code.
+func Unfenced(ctx context.Context, reason string) context.Context {
+	return context.WithValue(ctx, unfencedKey, reason)
+}
