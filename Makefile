@@ -1,0 +1,76 @@
+# Copyright The shardctl Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+# Needs Go, git and make. Tools are pinned in go.tools.mod and built by the go
+# command when they are first used.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# A go.work above this directory must not change what is built.
+export GOWORK := off
+
+# Root module and e2e module; e2e/controlplane/servers only builds other
+# projects' servers.
+MODULES := . e2e
+TOOL := go tool -modfile="$(CURDIR)/go.tools.mod"
+
+# What `shardctl version` prints.
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+# More flags for go test, for instance TESTFLAGS='-run TestHandOff -v'.
+TESTFLAGS ?=
+
+# -race, or nothing where the race detector does not build (on Linux it needs a
+# C compiler). Found out once, and only by the targets that use it.
+RACE = $(eval RACE := $(shell go build -race runtime/cgo 2>/dev/null && echo -race || \
+	echo "note: tests run without the race detector: it needs a C compiler" >&2))$(RACE)
+
+##@ Use
+
+.PHONY: help
+help: ## Show this text (default)
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: build
+build: ## Build bin/shardctl, static
+	CGO_ENABLED=0 go build -trimpath \
+		-ldflags '-s -w -X github.com/shardctl/shardctl/internal/version.version=$(VERSION)' \
+		-o bin/shardctl ./cmd/shardctl
+
+.PHONY: demo
+demo: build ## Three replicas on a real control plane, one killed (KEEP=1 leaves it running)
+	cd e2e && SHARDCTL="$(CURDIR)/bin/shardctl" KEEP="$(KEEP)" go run ./cmd/demo
+
+##@ Develop
+
+.PHONY: test
+test: test-unit test-e2e ## Run all tests (the first time builds a control plane: minutes)
+
+.PHONY: test-unit
+test-unit: ## Run the tests that need no control plane
+	go test $(RACE) -shuffle=on -timeout=10m $(TESTFLAGS) ./...
+
+# One package at a time: they start servers and measure times. Never from the
+# test cache, which does not see the programs that these tests run.
+.PHONY: test-e2e
+test-e2e: ## Run the tests on a real kube-apiserver and etcd
+	cd e2e && go test $(RACE) -count=1 -p=1 -shuffle=on -timeout=30m $(TESTFLAGS) ./...
+
+.PHONY: lint
+lint: ## Check style, likely bugs, dead code and tidiness
+	set -e; for module in $(MODULES); do \
+		(cd $$module && $(TOOL) golangci-lint run && go mod tidy -diff); done
+	@dead=$$($(TOOL) deadcode -test ./...) || exit 1; \
+		test -z "$$dead" || { echo "neither used nor tested:"; echo "$$dead"; exit 1; } >&2
+
+.PHONY: fmt
+fmt: ## Format all Go code and tidy the modules
+	set -e; for module in $(MODULES); do \
+		(cd $$module && $(TOOL) golangci-lint fmt && go mod tidy); done
+
+.PHONY: clean
+clean: ## Remove what make build made
+	rm -rf bin
