@@ -1,0 +1,76 @@
+// Copyright The shardctl Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"time"
+
+	"github.com/shardctl/shardctl/internal/decorator"
+	"github.com/shardctl/shardctl/pkg/lease"
+)
+
+// What a file says if it says nothing.
+const (
+	// DefaultDrainTimeout leaves a third of a Pod's usual grace period of 30 s
+	// for handing over and for ending the session.
+	DefaultDrainTimeout = 20 * time.Second
+	// DefaultWorkers hides the latency of a webhook without flooding a small
+	// one.
+	DefaultWorkers = 4
+	// DefaultHTTPAddress is reachable from outside the Pod: probes and
+	// Prometheus come from there.
+	DefaultHTTPAddress = ":8080"
+)
+
+// Limits. What is above them is a mistake or somebody else's file.
+const (
+	// MaxBytes is what a ConfigMap can hold.
+	MaxBytes = 1 << 20
+	// MaxDocuments counts empty documents too.
+	MaxDocuments = 1000
+	// MaxRoles is per group: every replica watches the types of all roles.
+	MaxRoles = 500
+
+	maxDrainTimeout = time.Hour
+	maxWorkers      = 1000
+)
+
+// Config is a whole file, valid and with defaults filled in.
+type Config struct {
+	// Name is the group's: a DNS label. The replicas with this name in one
+	// namespace share the shards.
+	Name string
+
+	// Namespace is where the group's Leases are. Empty if the file leaves it
+	// to the place where the replica runs.
+	Namespace string
+
+	// Timings are those of the sessions.
+	Timings lease.Timings
+
+	// DrainTimeout is how long a shard's work in flight may take to end when
+	// the shard is given away; at most an hour.
+	DrainTimeout time.Duration
+
+	// Workers is how many reconciles a shard runs at once, 1 to 1000.
+	Workers int
+
+	// HTTPAddress is where health and metrics are served: host:port, the host
+	// may be empty, port 0 takes a free one.
+	HTTPAddress string
+
+	// Roles are what the group does, in the order of the file. At least one;
+	// names differ.
+	Roles []Role
+}
+
+// Role is one thing that the group does.
+type Role struct {
+	// Name is the role's: a DNS label, or the DNS subdomain that names a
+	// DecoratorController.
+	Name string
+
+	// Decorator is the reconcile role that it is. Never nil.
+	Decorator *decorator.Document
+}

@@ -1,0 +1,165 @@
+// Copyright The shardctl Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"fmt"
+	"maps"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/shardctl/shardctl/internal/decorator"
+	"github.com/shardctl/shardctl/pkg/lease"
+)
+
+// configurationDocument reads the document of kind Configuration.
+func (p *parser) configurationDocument(place Place, fields map[string]any) {
+	if p.configuration.Line != 0 {
+		p.reportf(place, "kind %s is there already (%s): keep one of the two, a process is one group", Kind, p.configuration.inFile())
+		return
+	}
+	p.configuration = place
+
+	var errs field.ErrorList
+	document := &object{fields: fields, errs: &errs}
+	document.get("apiVersion")
+	document.get("kind")
+
+	metadata := document.object("metadata")
+	p.config.Name = metadata.requiredLabel("name", "name the group: replicas with the same name share the shards")
+	metadata.done()
+
+	spec := document.object("spec")
+	p.config.Namespace = spec.label("namespace")
+	p.config.Timings = spec.timings("timings")
+	p.config.DrainTimeout = spec.drainTimeout("drainTimeout")
+	p.config.Workers = int(spec.integer("workers", DefaultWorkers, 1, maxWorkers))
+	http := spec.object("http")
+	p.config.HTTPAddress = http.address("address")
+	http.done()
+	roles := spec.objects("roles")
+	spec.done()
+	document.done()
+	p.reportFields(place, errs)
+
+	for _, role := range roles {
+		p.role(place, role)
+	}
+}
+
+// role reads an entry of spec.roles of the document at place.
+func (p *parser) role(place Place, role *object) {
+	var errs field.ErrorList
+	role.errs = &errs
+	name := role.requiredLabel("name", "name the role: its shard and its Lease are called so")
+	document := role.decorator("decorator", name)
+	role.done()
+	p.reportFields(place, errs)
+	if name != "" {
+		p.addRole(place, role.path.Child("name"), Role{Name: name, Decorator: document})
+	}
+}
+
+// decorator reads the spec of a DecoratorController as that of one called name;
+// nil if it is not valid. That is recorded.
+func (o *object) decorator(key, name string) *decorator.Document {
+	value, path := o.get(key)
+	if value == nil {
+		o.fail(field.Required(path, "say what the role does: the spec of a DecoratorController goes here"))
+		return nil
+	}
+	if _, ok := value.(map[string]any); !ok {
+		o.fail(mappingNeeded(path, value))
+		return nil
+	}
+	if name == "" {
+		name = "unnamed" // that is told already; the rest is to be checked nevertheless
+	}
+	document, errs := parseDecorator(map[string]any{
+		"apiVersion": decorator.APIVersion,
+		"kind":       decorator.Kind,
+		"metadata":   map[string]any{"name": name},
+		"spec":       value,
+	}, path)
+	for _, err := range errs {
+		// The errors have the paths of the whole document that was made here.
+		if rest, found := strings.CutPrefix(err.Field, path.Child("spec").String()); found {
+			err.Field = path.String() + rest
+		} else if err.Field == path.Child("metadata", "name").String() {
+			err.Field = o.path.Child("name").String()
+		}
+		o.fail(err)
+	}
+	return document
+}
+
+// timings reads durations over those of a preset and checks them together.
+func (o *object) timings(name string) lease.Timings {
+	presets := lease.Presets()
+	given := o.object(name)
+	preset := given.text("preset", "default")
+	timings, known := presets[preset]
+	if !known {
+		given.fail(field.NotSupported(given.path.Child("preset"), preset, slices.Sorted(maps.Keys(presets))))
+	}
+	var ok [3]bool
+	timings.LeaseDuration, ok[0] = given.duration("leaseDuration", timings.LeaseDuration)
+	timings.RenewDeadline, ok[1] = given.duration("renewDeadline", timings.RenewDeadline)
+	timings.RenewInterval, ok[2] = given.duration("renewInterval", timings.RenewInterval)
+	given.done()
+	// With one of them missing, the rules would name the wrong one.
+	if known && ok == [...]bool{true, true, true} {
+		*o.errs = append(*o.errs, timings.Validate(given.path)...)
+	}
+	return timings
+}
+
+// drainTimeout reads how long work in flight may take to end.
+func (o *object) drainTimeout(name string) time.Duration {
+	timeout, ok := o.duration(name, DefaultDrainTimeout)
+	if ok && (timeout <= 0 || timeout > maxDrainTimeout) {
+		o.fail(field.Invalid(o.path.Child(name), o.fields[name], fmt.Sprintf("use more than 0s and at most %s", maxDrainTimeout)))
+	}
+	return timeout
+}
+
+// address reads what a server may listen on.
+func (o *object) address(name string) string {
+	address := o.text(name, DefaultHTTPAddress)
+	host, port, err := net.SplitHostPort(address)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil || strings.ContainsAny(host, " /") {
+		o.fail(field.Invalid(o.path.Child(name), address,
+			`use host:port with a port from 0 to 65535, as in ":8080", "127.0.0.1:8080" or "[::1]:8080"`))
+	}
+	return address
+}
+
+// label reads a DNS label: empty if it is not there or not one. The latter is
+// recorded.
+func (o *object) label(name string) string {
+	label := o.text(name, "")
+	if label != "" && len(validation.IsDNS1123Label(label)) > 0 {
+		o.fail(field.Invalid(o.path.Child(name), label,
+			"use 1 to 63 lower case letters, digits and hyphens, with no hyphen at either end"))
+		return ""
+	}
+	return label
+}
+
+// requiredLabel reads a DNS label that must be there, for the reason why.
+func (o *object) requiredLabel(name, why string) string {
+	if value := o.fields[name]; value == nil || value == "" {
+		o.fail(field.Required(o.path.Child(name), why))
+	}
+	return o.label(name)
+}

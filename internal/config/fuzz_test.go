@@ -1,0 +1,95 @@
+// Copyright The shardctl Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// FuzzParse looks for panics, for files that are accepted though they break a
+// rule, and for refusals without a place or a reason.
+func FuzzParse(f *testing.F) {
+	for _, seed := range []string{
+		"", "---\n...\n", head, head + widgets, gadgets, head + widgets + "---\n" + gadgets,
+		head + "  workers: 0\n  workers: 1\n", head + "  timings: {preset: fast, renewInterval: 1}\n" + widgets,
+		"- 1\n", "a: &a [*a]\n", "? {}\n: 1\n", "<<: {kind: Configuration}\n", "%YAML 1.1\n---\na: 1\n", "\ufeffa: .inf\n",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		config, err := Parse("fuzz.yaml", data)
+		if err != nil {
+			checkRefusal(t, err)
+			return
+		}
+		checkAccepted(t, config)
+	})
+}
+
+func checkRefusal(t *testing.T, err error) {
+	t.Helper()
+	var invalid *InvalidError
+	if !errors.As(err, &invalid) || len(invalid.Problems) == 0 {
+		t.Fatalf("error %v, want an InvalidError with problems", err)
+	}
+	for _, problem := range invalid.Problems {
+		if problem.File != "fuzz.yaml" || problem.Detail == "" || strings.Contains(problem.Field, "<nil>") {
+			t.Errorf("problem without a place or a reason: %+v", problem)
+		}
+	}
+}
+
+func checkAccepted(t *testing.T, config *Config) {
+	t.Helper()
+	if len(validation.IsDNS1123Label(config.Name)) > 0 {
+		t.Errorf("accepted a group of the name %q", config.Name)
+	}
+	if errs := config.Timings.Validate(field.NewPath("timings")); len(errs) > 0 {
+		t.Errorf("accepted timings: %v", errs.ToAggregate())
+	}
+	if config.DrainTimeout <= 0 || config.DrainTimeout > maxDrainTimeout {
+		t.Errorf("accepted a drain time-out of %s", config.DrainTimeout)
+	}
+	if config.Workers < 1 || config.Workers > maxWorkers {
+		t.Errorf("accepted %d workers", config.Workers)
+	}
+	if len(config.Roles) == 0 || len(config.Roles) > MaxRoles {
+		t.Errorf("accepted %d roles", len(config.Roles))
+	}
+	seen := map[string]bool{}
+	for _, role := range config.Roles {
+		if seen[role.Name] || role.Decorator == nil || role.Decorator.Name() != role.Name {
+			t.Errorf("accepted the role %+v", role)
+		}
+		seen[role.Name] = true
+	}
+}
+
+// FuzzSplit looks for text that gets lost and for lines that are miscounted.
+func FuzzSplit(f *testing.F) {
+	for _, seed := range []string{
+		"", "a", "---", "---\n", "...\n", "a: 1\n---\nb: 2\n", "a: 1\n...\nb: 2\n", "--- a\n--- b\n", "a: |\n  ---\n  ...\nb: 1\n",
+		"a: 1\r\n---\r\nb: 2\r\n", "a: \"\n---\n\"\n", "# a\n--- # b\n...# c\n", "...\n...\n---\n---\n", "\ufeff---\na: 1\n---\n",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var joined []byte
+		for _, document := range split(data) {
+			if want := 1 + bytes.Count(joined, []byte("\n")); document.line != want {
+				t.Errorf("line %d, want %d for %q", document.line, want, document.text)
+			}
+			joined = append(joined, document.text...)
+		}
+		if !bytes.Equal(joined, data) {
+			t.Errorf("the documents together are %q, want %q", joined, data)
+		}
+	})
+}

@@ -1,0 +1,148 @@
+// Copyright The shardctl Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// object is a mapping of a document while it is read. Each field is asked for
+// by name once; what is left when done is called was never asked for and so is
+// unknown. Struct tags and a strict decoder would stop at the first value of a
+// wrong type; here all of them are told, each with its full path.
+//
+// A field that is null counts as absent, as in the Kubernetes API.
+type object struct {
+	path   *field.Path // nil for the document itself
+	fields map[string]any
+	asked  []string
+	errs   *field.ErrorList // shared by all objects of a document
+}
+
+// get returns the value of a field and where it stands; nil if it is absent.
+func (o *object) get(name string) (any, *field.Path) {
+	o.asked = append(o.asked, name)
+	return o.fields[name], o.path.Child(name)
+}
+
+// fail records what is wrong with a field.
+func (o *object) fail(err *field.Error) { *o.errs = append(*o.errs, err) }
+
+// text reads a string: absent if it is not there or not a string. The latter
+// is recorded.
+func (o *object) text(name, absent string) string {
+	value, path := o.get(name)
+	switch value := value.(type) {
+	case nil:
+		return absent
+	case string:
+		return value
+	case map[string]any, []any:
+		o.fail(field.TypeInvalid(path, value, "a string is needed here"))
+	default:
+		o.fail(field.TypeInvalid(path, value, fmt.Sprintf("a string is needed here: write it in quotes, as \"%v\"", value)))
+	}
+	return absent
+}
+
+// integer reads a whole number from least to most: absent if it is not there
+// or not such a number. The latter is recorded.
+func (o *object) integer(name string, absent, least, most int64) int64 {
+	value, path := o.get(name)
+	if value == nil {
+		return absent
+	}
+	number, ok := value.(int64)
+	if !ok {
+		o.fail(field.TypeInvalid(path, value, fmt.Sprintf("use a whole number from %d to %d, without quotes", least, most)))
+		return absent
+	}
+	if number < least || number > most {
+		o.fail(field.Invalid(path, value, fmt.Sprintf("use a whole number from %d to %d", least, most)))
+		return absent
+	}
+	return number
+}
+
+// duration reads a Go duration: absent, and not ok, if it is none. That is
+// recorded. A field that is not there is ok.
+func (o *object) duration(name string, absent time.Duration) (_ time.Duration, ok bool) {
+	value, path := o.get(name)
+	switch value := value.(type) {
+	case nil:
+		return absent, true
+	case string:
+		duration, err := time.ParseDuration(value)
+		if err == nil {
+			return duration, true
+		}
+		o.fail(field.Invalid(path, value, "use a number and a unit (ms, s, m, h), as in 20s or 1m30s"))
+	case int64, float64:
+		o.fail(field.TypeInvalid(path, value, fmt.Sprintf("a duration needs a unit: write %vs if seconds are meant", value)))
+	default:
+		o.fail(field.TypeInvalid(path, value, "use a number and a unit (ms, s, m, h), as in 20s or 1m30s"))
+	}
+	return absent, false
+}
+
+// object reads a mapping: an empty one if it is not there or not a mapping.
+// The latter is recorded.
+func (o *object) object(name string) *object {
+	value, path := o.get(name)
+	fields, ok := value.(map[string]any)
+	if value != nil && !ok {
+		o.fail(mappingNeeded(path, value))
+	}
+	return &object{path: path, fields: fields, errs: o.errs}
+}
+
+// objects reads a list of mappings, without the entries that are none. The
+// latter is recorded.
+func (o *object) objects(name string) []*object {
+	value, path := o.get(name)
+	list, ok := value.([]any)
+	if value != nil && !ok {
+		o.fail(field.TypeInvalid(path, value, "a list is needed here: begin each entry with \"- \""))
+	}
+	var objects []*object
+	for i, value := range list {
+		fields, ok := value.(map[string]any)
+		if !ok {
+			o.fail(mappingNeeded(path.Index(i), value))
+			continue
+		}
+		objects = append(objects, &object{path: path.Index(i), fields: fields, errs: o.errs})
+	}
+	return objects
+}
+
+func mappingNeeded(path *field.Path, value any) *field.Error {
+	return field.TypeInvalid(path, value, "fields with values are needed here, each as \"name: value\"")
+}
+
+// done records every field that nobody asked for.
+func (o *object) done() {
+	slices.Sort(o.asked)
+	known := strings.Join(o.asked, ", ")
+	for _, name := range slices.Sorted(maps.Keys(o.fields)) {
+		if !slices.Contains(o.asked, name) {
+			o.fail(field.Forbidden(o.path.Child(printable(name)), "there is no such field here: use "+known))
+		}
+	}
+}
+
+// printable is name as a path may show it: on one line and not endless.
+func printable(name string) string {
+	quoted := fmt.Sprintf("%q", shorten(name))
+	if quoted == `"`+name+`"` && name != "" {
+		return name
+	}
+	return quoted
+}
