@@ -1,0 +1,82 @@
+// Copyright The shardctl Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package informers keeps every watched type warm in memory: one shared
+// informer per resource type, on every replica, whether the replica leads the
+// type or not.
+//
+// A [Set] owns the informers. [Set.Watch] hands out an [Informer], one
+// consumer's reference to a type; the type is watched once, however many
+// consumers there are, and until the last of them has called
+// [Informer.Release]. Types may be added and removed before and while
+// [Set.Run] runs:
+//
+//	set, err := informers.New(dynamicClient, discoveryClient, informers.Options{})
+//	...
+//	informer := set.Watch(widgets) // a schema.GroupVersionResource
+//	remove, err := informer.AddHandler(cache.ResourceEventHandlerFuncs{ ... })
+//	...
+//	group.Go(func() error { return set.Run(ctx) })
+//	err = informer.WaitSynced(ctx)
+//
+// Listing, watching, caching and delivery are client-go's; this package adds
+// what happens around them when a type is not there.
+//
+// # Types that come and go
+//
+// A type need not be served when it is watched. Discovery says whether it is:
+// one request at a time per group-version, however many types of it are waited
+// for, with a jittered back-off that is capped. While something is missing
+// the metadata of CustomResourceDefinitions is watched (where
+// [Options.Metadata] is given and RBAC allows it), and a change there makes
+// discovery be asked at once, so that nothing depends on fast polling.
+//
+// A list or watch that is answered with 404 is not believed by itself: an API
+// server that has only just started, or lags behind its peers, may say so. Only
+// when discovery agrees is the type [Missing] again; then its watch is stopped,
+// the cache is emptied and every handler gets a delete, as a
+// [cache.DeletedFinalStateUnknown], for each object that it was told of and that
+// was not reported deleted before. When the type comes back, the same handlers
+// are registered with a new client-go informer. Handlers thus see one gapless
+// story per object, across any number of such changes.
+//
+// A list or watch that fails otherwise (forbidden, unreachable, a broken
+// conversion webhook) is retried by client-go's reflector with its back-off (0.8 s
+// doubling to 30 s and up to as much again, starting anew every two minutes), is
+// visible as [Failing] with the error in [Informer.State], and is logged at most
+// once a minute instead of at every attempt. What is in the cache stays there.
+//
+// # Invariants
+//
+//   - [Informer.Synced] means that the whole initial list is in the cache and
+//     that every handler added through that Informer has returned from the
+//     delivery of it. It is per consumer: neither a slow handler of another
+//     consumer nor one it adds late makes it false.
+//   - The cache changes before handlers are told. To one handler calls come one
+//     at a time, and for one object in order.
+//   - [Informer.LastResourceVersion] is what the cache has reached, not what is
+//     still queued in front of it.
+//   - One type holds up no other: each has its own loop, each group-version its
+//     own discovery requests.
+//   - When Run returns, no request, watch or handler call of the Set is under
+//     way any more.
+//
+// # Memory
+//
+// metadata.managedFields is dropped before an object is cached: it can be as large
+// as the rest of it, and nothing that reconciles needs it. The
+// annotation kubectl.kubernetes.io/last-applied-configuration stays: hooks
+// compare it. [Options.Transform] can drop more. Besides the object itself each
+// handler costs one map entry per object: what it has been told exists.
+//
+// Objects from the cache and in handlers are shared by everyone in the process.
+// They must not be changed; call DeepCopy first. (Running tests with
+// KUBE_CACHE_MUTATION_DETECTOR=true makes client-go panic on a violation.)
+//
+// # Tests
+//
+// The package is tested on virtual time (testing/synctest) against an API
+// server made of client-go's dynamic fake and a discovery that can serve,
+// withdraw, forbid and fail types; what holds against a real kube-apiserver is
+// tested in e2e/.
+package informers
