@@ -30,10 +30,10 @@ func newRun() *cobra.Command {
 SIGINT. Then it hands over what it holds, ends its session and exits with 0; a
 second signal ends it at once.
 
-Environment: POD_NAME, POD_UID and CONTAINER_NAME say which replica this is;
+Environment: POD_NAME, POD_UID and SHARDCTL_CONTAINER say which replica this is;
 POD_NAMESPACE is the default for --namespace.`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(_ *cobra.Command, _ []string) error {
 			if err := setVerbosity(verbosity); err != nil {
 				return err
 			}
@@ -46,14 +46,14 @@ POD_NAMESPACE is the default for --namespace.`,
 			if err != nil {
 				return err
 			}
-			r, err := replica.New(rc, cfg, replica.Options{Namespace: namespace, Revision: revision})
+			log := klog.Background().WithName("shardctl")
+			ctx, stop := untilSignal(klog.NewContext(context.Background(), log))
+			defer stop()
+			r, err := replica.New(ctx, rc, cfg, replica.Options{Namespace: namespace, Revision: revision})
 			if err != nil {
 				return err
 			}
-			log := klog.Background().WithName("shardctl")
 			log.Info("Starting", "version", version.String(), "config", file, "group", cfg.Name)
-			ctx, stop := untilSignal(klog.NewContext(context.Background(), log))
-			defer stop()
 			return r.Run(ctx)
 		},
 	}

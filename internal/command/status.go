@@ -16,7 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes/typed/coordination/v1"
+	coordinationclient "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	"sigs.k8s.io/yaml"
 
 	"github.com/shardctl/shardctl/internal/status"
@@ -64,7 +64,7 @@ func readStatus(ctx context.Context, at *cluster, group string) (status.Status, 
 	if err != nil {
 		return status.Status{}, err
 	}
-	client, err := v1.NewForConfig(rc)
+	client, err := coordinationclient.NewForConfig(rc)
 	if err != nil {
 		return status.Status{}, fmt.Errorf("client for Leases: %w", err)
 	}

@@ -47,7 +47,7 @@ type Replica struct {
 
 // New puts a replica together. It listens already, so that an address in use
 // is an error before anything is led.
-func New(rc *rest.Config, cfg *config.Config, o Options) (*Replica, error) {
+func New(ctx context.Context, rc *rest.Config, cfg *config.Config, o Options) (*Replica, error) {
 	r := &Replica{registry: prometheus.NewRegistry()}
 	r.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	crds, err := metadata.NewForConfig(rc)
@@ -69,7 +69,7 @@ func New(rc *rest.Config, cfg *config.Config, o Options) (*Replica, error) {
 	if err := r.addRoles(rc, cfg); err != nil {
 		return nil, err
 	}
-	if r.listener, err = net.Listen("tcp", cfg.HTTPAddress); err != nil {
+	if r.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", cfg.HTTPAddress); err != nil {
 		return nil, fmt.Errorf("spec.http.address: %w: use another address or port", err)
 	}
 	return r, nil

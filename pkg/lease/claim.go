@@ -89,7 +89,9 @@ func (e *Election) actTerm(c *claim, known *entry, plan Plan) {
 		}
 		return
 	}
-	if c.drained && e.free(known.lease.Name) {
+	// The work of an earlier term may still go on, past its validity: the
+	// next holder must not start beside that either.
+	if c.drained && c.working == 0 && e.free(known.lease.Name) {
 		e.pass(c, known, plan)
 	}
 }
@@ -211,6 +213,9 @@ func (e *Election) actNamed(c *claim, known *entry, plan Plan) {
 	successor := plan[c.shard]
 	if _, configured := e.shards[c.shard]; configured && !e.leaving && successor == "" {
 		successor = e.Identity()
+	}
+	if successor != e.Identity() && c.working > 0 {
+		return // not before all work of the terms that are over has ended
 	}
 	e.give(c, known, successor)
 }

@@ -150,15 +150,15 @@ func (d *Driver) stepLoop(ctx, work context.Context, g *errgroup.Group) error {
 			if _, ok := ev.(Replied); ok {
 				d.underway--
 			}
-			d.step(work, g, ev)
+			d.step(ev)
 		case d.newest <- d.machine.Newest():
 			continue
 		case <-timer.C:
-			d.step(work, g, Tick{})
+			d.step(Tick{})
 		case <-leave:
 			leave = nil
 			giveUp = time.After(d.leave)
-			d.step(work, g, Leave{})
+			d.step(Leave{})
 		case <-giveUp:
 			return ErrNotLeft
 		case <-work.Done():
@@ -175,7 +175,7 @@ func (d *Driver) stepLoop(ctx, work context.Context, g *errgroup.Group) error {
 }
 
 // step feeds the machine and carries out what it decides.
-func (d *Driver) step(work context.Context, g *errgroup.Group, ev Event) {
+func (d *Driver) step(ev Event) {
 	for _, effect := range d.machine.Step(d.clock.Now(), ev) {
 		switch effect := effect.(type) {
 		case Send:

@@ -309,7 +309,9 @@ func (e *Election) replied(r Replied) {
 	delete(e.ops, r.ID)
 	delete(e.busy, p.op.Name)
 	if r.Outcome == OK {
-		delete(e.retry, p.op.Name)
+		if p.op.Verb != Get {
+			delete(e.retry, p.op.Name) // having read it does not mean that the next write succeeds
+		}
 		e.learn(p.op, r)
 	} else {
 		e.failed(p.op, r)
@@ -324,12 +326,8 @@ func (e *Election) learn(op Op, r Replied) {
 	if r.Lease == nil || r.Lease.Name != op.Name {
 		return
 	}
-	from := fromWrite
-	if op.Verb == Get {
-		from = fromGet
-	}
 	if op.Verb != Delete {
-		e.view.put(e.now, r.Lease, from)
+		e.view.heard(e.now, r.Lease)
 	}
 }
 

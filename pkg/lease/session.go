@@ -42,7 +42,9 @@ type attempt struct {
 	at     Instant
 }
 
-func (s *session) valid(now Instant) bool { return s.until != 0 && now < s.until }
+// valid tells whether the session may be acted on. One that is told to the
+// others as ended is not, although time is left: they may take over at once.
+func (s *session) valid(now Instant) bool { return s.until != 0 && now < s.until && !s.ending }
 
 func (e *Election) ownLease() string { return memberLeaseName(e.cfg.Group, e.cfg.Replica) }
 

@@ -29,8 +29,8 @@ type view struct {
 type entry struct {
 	lease *coordinationv1.Lease // never changed
 	rv    uint64
-	// shown: this very state came through the watch, a list, or as the reply
-	// to a write of ours; only a Get can bring what is not.
+	// shown: the Lease carries the group's label, so that the watch shows it,
+	// and its end. Only a Get can bring one that does not.
 	shown bool
 	// changed is when the heartbeat in it was last seen to change.
 	changed Instant
@@ -61,39 +61,33 @@ func (v *view) isMember(name string) bool {
 
 func (v *view) isLayout(name string) bool { return name == LayoutLeaseName(v.group) }
 
-// source of a Lease's state.
-type source int
+// heard takes in a Lease's state that a reply told.
+func (v *view) heard(now Instant, l *coordinationv1.Lease) {
+	if v.leases[l.Name] == nil && v.shows(l) && parseRV(l.ResourceVersion) <= v.shown {
+		return // gone since: the watch would have shown it
+	}
+	v.put(now, l)
+}
 
-const (
-	fromWatch source = iota // list or watch
-	fromWrite               // reply to a create or an update
-	fromGet                 // reply to a get
-)
+// shows tells whether the group's watch shows a Lease in this state.
+func (v *view) shows(l *coordinationv1.Lease) bool { return l.Labels[LabelGroup] == v.group }
 
-// put takes in a Lease's state; false if it is not news.
-func (v *view) put(now Instant, l *coordinationv1.Lease, from source) bool {
+// put takes in a Lease's state, unless it is no news.
+func (v *view) put(now Instant, l *coordinationv1.Lease) {
 	rv := parseRV(l.ResourceVersion)
 	if rv == 0 || !strings.HasPrefix(l.Name, v.group+".") {
-		return false
+		return
 	}
 	old := v.leases[l.Name]
 	if old != nil && rv <= old.rv {
-		// The watch now shows what a reply had told before.
-		if rv == old.rv && from == fromWatch {
-			old.shown = true
-		}
-		return false
-	}
-	if old == nil && from == fromWrite && rv <= v.shown {
-		return false // deleted since: the watch would have shown it
+		return
 	}
 	v.newest = max(v.newest, rv)
-	v.leases[l.Name] = v.decode(now, l, rv, old, from)
-	return true
+	v.leases[l.Name] = v.decode(now, l, rv, old)
 }
 
-func (v *view) decode(now Instant, l *coordinationv1.Lease, rv uint64, old *entry, from source) *entry {
-	e := &entry{lease: l, rv: rv, shown: from != fromGet, changed: now, appeared: now}
+func (v *view) decode(now Instant, l *coordinationv1.Lease, rv uint64, old *entry) *entry {
+	e := &entry{lease: l, rv: rv, shown: v.shows(l), changed: now, appeared: now}
 	if old != nil && old.lease.UID == l.UID {
 		e.appeared = old.appeared
 	}
@@ -114,15 +108,20 @@ func (v *view) decode(now Instant, l *coordinationv1.Lease, rv uint64, old *entr
 	return e
 }
 
-// observe takes in one event of the watch.
+// observe takes in one event of the watch. One that was shown before, such as
+// by the list that the watch started from, must not bring back what has been
+// deleted since.
 func (v *view) observe(now Instant, ev Observed) {
 	rv := parseRV(ev.Lease.ResourceVersion)
+	if rv <= v.shown {
+		return
+	}
 	if ev.Deleted {
 		if old := v.leases[ev.Lease.Name]; old != nil && rv >= old.rv {
 			delete(v.leases, ev.Lease.Name)
 		}
 	} else {
-		v.put(now, ev.Lease, fromWatch)
+		v.put(now, ev.Lease)
 	}
 	v.progress(rv)
 }
@@ -132,19 +131,21 @@ func (v *view) progress(rv uint64) {
 	v.newest = max(v.newest, rv)
 }
 
-// replace takes in a whole list; false if it is older than what is known.
+// replace takes in a whole list; false if it is older than what was shown. A
+// reply may have told of a Lease's newer state while the list was under way:
+// the list does not undo that, and the watch that follows it shows it again.
 func (v *view) replace(now Instant, ev Listed) bool {
 	rv := parseRV(ev.ResourceVersion)
-	if rv == 0 || rv < v.newest {
+	if rv == 0 || rv < v.shown {
 		return false
 	}
 	listed := make(map[string]bool, len(ev.Leases))
 	for _, l := range ev.Leases {
 		listed[l.Name] = true
-		v.put(now, l, fromWatch)
+		v.put(now, l)
 	}
-	for name := range v.leases {
-		if !listed[name] {
+	for name, known := range v.leases {
+		if !listed[name] && known.rv <= rv {
 			delete(v.leases, name)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/tools/cache"
@@ -22,7 +23,7 @@ import (
 	"github.com/shardctl/shardctl/pkg/informers"
 )
 
-// Result says what is to be done after a reconcile that succeeded.
+// Result says what is to be done after a reconcile.
 type Result struct {
 	// RequeueAfter, if above zero, reconciles the key again after that time.
 	RequeueAfter time.Duration
@@ -41,8 +42,8 @@ type Controller struct {
 	// once per term for every object, and again after each change. The context
 	// carries the [Term] and is cancelled when that ends; a reconcile that goes
 	// on regardless keeps the shard from moving. The object may be gone. An
-	// error is retried with back-off; one with a method RetryAfter()
-	// time.Duration is retried after that time.
+	// error is retried with back-off, or after Result.RequeueAfter if that is
+	// set beside it.
 	Reconcile func(ctx context.Context, key Key) (Result, error)
 	// Observe, if set, is called on every replica, holder or not, one key at a
 	// time, after each change and once per object at start. It must not write.
@@ -365,7 +366,7 @@ func (c *controller) process(t *tenure, q *queue, key Key) {
 		return // whoever holds the shard next reconciles every key
 	}
 	if err != nil {
-		c.failed(t, q, key, err, took)
+		c.failed(t, q, key, result, err, took)
 		return
 	}
 	c.metrics.reconciled(c.shard, c.Name, "success", took)
@@ -376,17 +377,24 @@ func (c *controller) process(t *tenure, q *queue, key Key) {
 	}
 }
 
-func (c *controller) failed(t *tenure, q *queue, key Key, err error, took time.Duration) {
-	c.metrics.reconciled(c.shard, c.Name, "error", took)
-	c.problems.add(key, err)
-	log := klog.FromContext(t.ctx)
-	var later retryAfter
-	if errors.As(err, &later) && later.RetryAfter() > 0 {
-		log.Info("Reconcile asked to be tried again later", "controller", c.Name, "key", key, "after", later.RetryAfter(), "err", err)
-		q.AddAfter(key, later.RetryAfter())
+// failed puts a key back whose reconcile failed.
+func (c *controller) failed(t *tenure, q *queue, key Key, result Result, err error, took time.Duration) {
+	log := klog.FromContext(t.ctx).WithValues("controller", c.Name, "key", key)
+	if apierrors.IsConflict(err) {
+		// The cache lags behind; that is no problem anybody should look at.
+		c.metrics.reconciled(c.shard, c.Name, "conflict", took)
+		log.V(2).Info("Reconcile met a newer object", "err", err)
+		q.AddRateLimited(key)
 		return
 	}
-	log.Error(err, "Reconcile failed", "controller", c.Name, "key", key, "failures", q.NumRequeues(key)+1)
+	c.metrics.reconciled(c.shard, c.Name, "error", took)
+	c.problems.add(key, err)
+	if result.RequeueAfter > 0 {
+		log.Info("Reconcile asked to be tried again later", "after", result.RequeueAfter, "err", err)
+		q.AddAfter(key, result.RequeueAfter)
+		return
+	}
+	log.Error(err, "Reconcile failed", "failures", q.NumRequeues(key)+1)
 	q.AddRateLimited(key)
 }
 

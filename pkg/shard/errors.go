@@ -3,10 +3,7 @@
 
 package shard
 
-import (
-	"errors"
-	"time"
-)
+import "errors"
 
 // Why a term ended, or a write was not sent. They are what context.Cause says
 // of a reconcile's context, and what errors.Is finds in the error of a write
@@ -21,6 +18,3 @@ var (
 	// the reconcile got, or [Unfenced] where the write belongs to no shard.
 	ErrNoTerm = errors.New("a write outside of any term")
 )
-
-// retryAfter is implemented by errors that know when to try again.
-type retryAfter interface{ RetryAfter() time.Duration }

@@ -48,24 +48,28 @@ func NewGroup(cfg *rest.Config, o GroupOptions) (*Group, error) {
 	if err := o.setDefaults(); err != nil {
 		return nil, err
 	}
-	g := &Group{opts: o, cfg: cfg, tenures: map[string]*tenure{}, stuck: map[string]bool{}}
-	fail := func(err error) (*Group, error) { return nil, fmt.Errorf("group %q: %w", o.Name, err) }
-	var err error
-	if g.metrics, err = newMetrics(o.Registerer, o.Name); err != nil {
-		return fail(err)
-	}
 	client, err := lease.NewClient(cfg, o.Namespace)
 	if err != nil {
-		return fail(err)
+		return nil, fmt.Errorf("group %q: %w", o.Name, err)
+	}
+	set, err := newInformers(cfg, o)
+	if err != nil {
+		return nil, fmt.Errorf("group %q: %w", o.Name, err)
+	}
+	return newGroup(cfg, client, set, o)
+}
+
+func newGroup(cfg *rest.Config, client *lease.Client, set *informers.Set, o GroupOptions) (*Group, error) {
+	g := &Group{opts: o, cfg: cfg, set: set, tenures: map[string]*tenure{}, stuck: map[string]bool{}}
+	var err error
+	if g.metrics, err = newMetrics(o.Registerer, o.Name); err != nil {
+		return nil, fmt.Errorf("group %q: %w", o.Name, err)
 	}
 	g.driver, err = lease.NewDriver(lease.DriverOptions{
 		Election: o.election(), Client: client, Handler: (*handler)(g), Clock: o.Clock, LeaveTimeout: o.LeaveTimeout,
 	})
 	if err != nil {
-		return fail(err)
-	}
-	if g.set, err = newInformers(cfg, o); err != nil {
-		return fail(err)
+		return nil, fmt.Errorf("group %q: %w", o.Name, err)
 	}
 	return g, nil
 }
@@ -176,6 +180,9 @@ func (g *Group) Run(ctx context.Context) error {
 		return err
 	})
 	err := helpers.Wait()
+	for _, c := range g.controllers {
+		c.release()
+	}
 	return errors.Join(err, g.awaitTasks())
 }
 

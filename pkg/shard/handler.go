@@ -76,11 +76,11 @@ func (h *handler) Revoked(r lease.Revoked) {
 	g.mu.Lock()
 	t := g.tenures[r.Term.Shard]
 	g.mu.Unlock()
+	g.metrics.ended(r.Term.Shard, r.Cause)
 	if t == nil || t.term.record.Epoch != r.Term.Epoch || t.term.record.UID != r.Term.UID {
 		return
 	}
 	log := klog.FromContext(t.ctx)
-	g.metrics.ended(r.Term.Shard, r.Cause)
 	if !r.Graceful {
 		log.Info("Demoted", "cause", r.Cause)
 		t.end(fmt.Errorf("%w: %s", ErrTermOver, r.Cause))

@@ -28,7 +28,7 @@ type GroupOptions struct {
 
 	// Pod, PodUID and Container say who this replica is. Defaults: the
 	// environment variables POD_NAME (or else the host's name), POD_UID and
-	// CONTAINER_NAME (or else "main"). Without a PodUID the replica counts as a
+	// SHARDCTL_CONTAINER (or else "main"). Without a PodUID the replica counts as a
 	// process outside of any Pod.
 	Pod       string
 	PodUID    types.UID
@@ -84,7 +84,7 @@ func (o *GroupOptions) setDefaults() error {
 		o.Pod = strings.ToLower(host)
 	}
 	o.PodUID = cmp.Or(o.PodUID, types.UID(os.Getenv("POD_UID")))
-	o.Container = cmp.Or(o.Container, os.Getenv("CONTAINER_NAME"), "main")
+	o.Container = cmp.Or(o.Container, os.Getenv("SHARDCTL_CONTAINER"), "main")
 	o.Timings = cmp.Or(o.Timings, lease.Default)
 	o.DrainGrace = cmp.Or(o.DrainGrace, defaultDrainGrace)
 	o.DrainTimeout = cmp.Or(o.DrainTimeout, defaultDrainTimeout)

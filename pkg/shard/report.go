@@ -34,7 +34,7 @@ func (g *Group) reportLoop(ctx context.Context) error {
 	var served []lease.ShardSpec
 	said := lease.Reported{Ready: true}
 	g.driver.Report(said)
-	lastLoad, waiting := time.Now(), map[string]string{}
+	lastLoad, waiting := time.Now(), map[string]cacheWait{}
 	for {
 		if now := g.served(); !slices.Equal(now, served) {
 			g.driver.Configure(now)
@@ -57,18 +57,30 @@ func (g *Group) reportLoop(ctx context.Context) error {
 	}
 }
 
-// failures says, per shard, what does not work; waiting remembers what was
-// logged about caches.
-func (g *Group) failures(ctx context.Context, waiting map[string]string) map[string]string {
+// cacheWait is a wait for a cache that is not complete.
+type cacheWait struct {
+	reason string
+	since  time.Time
+	logged bool
+}
+
+// logWaitAfter is how long a cache may take before it is worth a line.
+const logWaitAfter = 5 * time.Second
+
+// failures says, per shard, what does not work; waiting remembers since when.
+func (g *Group) failures(ctx context.Context, waiting map[string]cacheWait) map[string]string {
 	all := map[string]string{}
 	for _, c := range g.controllers {
 		reason := shorten(c.unsynced())
-		if reason != waiting[c.Name] {
-			waiting[c.Name] = reason
-			if reason != "" {
-				klog.FromContext(ctx).Info("A controller waits for a cache", "shard", c.shard, "controller", c.Name, "cache", reason)
-			}
+		w := waiting[c.Name]
+		if reason != w.reason {
+			w = cacheWait{reason: reason, since: time.Now()}
 		}
+		if reason != "" && !w.logged && time.Since(w.since) > logWaitAfter {
+			w.logged = true
+			klog.FromContext(ctx).Info("A controller waits for a cache", "shard", c.shard, "controller", c.Name, "cache", reason)
+		}
+		waiting[c.Name] = w
 		if reason == "" {
 			reason = c.problems.summary()
 		}
