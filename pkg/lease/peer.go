@@ -5,6 +5,7 @@ package lease
 
 import (
 	"maps"
+	"slices"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -22,16 +23,28 @@ func (e *Election) memberOf(identity string) *entry {
 }
 
 // over tells whether the session of an identity is certainly over: its record
-// says so, or another session of the same container has taken the record over.
-// The latter is no guess, because an identity is published before any shard
-// names it, and the watch shows both in order; callers look only at shards
-// that are settled.
+// says so, or a later session of the same process is in the record. This
+// replica's own earlier sessions are over as well, since a container starts
+// again only after its last run has ended. Any other holder in the record
+// proves nothing: a hand may have written it, or a request that was carried out
+// long after it was given up, and made the record anew.
 func (e *Election) over(identity string) bool {
-	if identity == e.Identity() {
-		return false
+	id, err := ParseIdentity(identity)
+	if err != nil {
+		return false // not one of ours
+	}
+	if id.sameReplica(e.session.identity) {
+		return identity != e.Identity()
+	}
+	if slices.Contains(e.view.ended, identity) {
+		return true
 	}
 	m := e.memberOf(identity)
-	return m != nil && (m.member.Ended == identity || m.member.Holder != "" && m.member.Holder != identity)
+	if m == nil {
+		return false
+	}
+	later, err := ParseIdentity(m.member.Holder)
+	return err == nil && later.Replica == id.Replica && later.Incarnation > id.Incarnation
 }
 
 // expired tells whether the session of an identity has shown no sign of life
@@ -138,7 +151,9 @@ func (e *Election) actPeers() {
 		}
 		holder := known.member.Holder
 		switch {
-		case holder != "" && holder != known.member.Ended:
+		case e.memberOf(holder) != known:
+			e.bury(known) // a copy: what it says is nobody's
+		case holder != known.member.Ended:
 			if e.expired(holder, known.member.Duration) {
 				e.endSession(holder)
 			}

@@ -23,6 +23,27 @@ type view struct {
 	shown uint64
 	// newest is the newest resourceVersion known, own replies included.
 	newest uint64
+	// longest is the largest LeaseDuration ever seen in the group: whoever had
+	// it may still be there although its record is gone.
+	longest time.Duration
+	// ended are the identities that a record was seen to call ended, oldest
+	// first. They stay so when the record is gone: whoever leaves removes it.
+	ended []string
+}
+
+// maxEnded bounds the identities remembered as ended. One that is forgotten
+// costs a wait, if a shard still names it.
+const maxEnded = 1024
+
+// remember keeps in mind that a session is over.
+func (v *view) remember(ended string) {
+	if ended == "" || slices.Contains(v.ended, ended) {
+		return
+	}
+	if len(v.ended) == maxEnded {
+		v.ended = slices.Delete(v.ended, 0, 1)
+	}
+	v.ended = append(v.ended, ended)
 }
 
 // entry is one Lease, with what was observed of it on this replica's clock.
@@ -94,6 +115,8 @@ func (v *view) decode(now Instant, l *coordinationv1.Lease, rv uint64, old *entr
 	switch {
 	case v.isMember(l.Name):
 		e.member = DecodeMember(l)
+		v.remember(e.member.Ended)
+		v.longest = max(v.longest, min(e.member.Duration, maxLeaseDuration))
 		if old != nil && old.member.Holder == e.member.Holder && old.member.Attempt == e.member.Attempt {
 			e.changed = old.changed
 		}
@@ -161,12 +184,4 @@ func (v *view) settled(e *entry) bool { return e.rv <= v.shown }
 // that the same events give the same effects.
 func (v *view) names() []string {
 	return slices.Sorted(maps.Keys(v.leases))
-}
-
-// longestDuration is the largest LeaseDuration seen in the group, at least own.
-func (v *view) longestDuration(own time.Duration) time.Duration {
-	for _, e := range v.leases {
-		own = max(own, min(e.member.Duration, maxLeaseDuration))
-	}
-	return own
 }

@@ -5,6 +5,9 @@ package shard
 
 import (
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
 )
 
@@ -14,17 +17,17 @@ const maxProblem = 200
 // problems are the keys whose last reconcile failed, for people to see.
 type problems struct {
 	mu      sync.Mutex
-	failing map[Key]struct{}
-	last    string
+	failing map[Key]string // with the error's text, shortened
+	last    Key
 }
 
-func newProblems() *problems { return &problems{failing: map[Key]struct{}{}} }
+func newProblems() *problems { return &problems{failing: map[Key]string{}} }
 
 func (p *problems) add(key Key, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.failing[key] = struct{}{}
-	p.last = fmt.Sprintf("%s: %s", key, err)
+	p.failing[key] = shorten(err.Error())
+	p.last = key
 }
 
 func (p *problems) solved(key Key) {
@@ -46,7 +49,10 @@ func (p *problems) summary() string {
 	if len(p.failing) == 0 {
 		return ""
 	}
-	return shorten(fmt.Sprintf("%d failing, last %s", len(p.failing), p.last))
+	if _, still := p.failing[p.last]; !still {
+		p.last = slices.MinFunc(slices.Collect(maps.Keys(p.failing)), func(a, b Key) int { return strings.Compare(a.String(), b.String()) })
+	}
+	return shorten(fmt.Sprintf("%d failing, last %s: %s", len(p.failing), p.last, p.failing[p.last]))
 }
 
 func shorten(s string) string {

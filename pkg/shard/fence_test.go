@@ -1,0 +1,174 @@
+// Copyright The shardctl Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package shard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/shardctl/shardctl/pkg/lease"
+)
+
+// testTerm is a term that is valid for the duration, unless renewed.
+func testTerm(d time.Duration) (*Term, func(time.Duration)) {
+	clock := lease.MonotonicClock()
+	v := lease.NewValidity(clock)
+	extend := func(d time.Duration) { v.Extend(clock.Now().Add(d)) }
+	extend(d)
+	return &Term{record: lease.Term{Shard: "widgets.example.com", Epoch: 7}, validity: v}, extend
+}
+
+// transport answers after a delay, unless the request's context is done
+// before.
+type transport struct {
+	delay time.Duration
+	body  string
+	sent  int
+}
+
+func (s *transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	s.sent++
+	select {
+	case <-time.After(s.delay):
+	case <-req.Context().Done():
+		return nil, req.Context().Err()
+	}
+	return &http.Response{
+		StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}},
+		Body: io.NopCloser(strings.NewReader(s.body)),
+	}, nil
+}
+
+func send(ctx context.Context, s *transport, method string) error {
+	req, err := http.NewRequestWithContext(ctx, method, "https://api/apis/example.com/v1/namespaces/ns/widgets/w", nil)
+	if err != nil {
+		return err
+	}
+	resp, err := (&fence{next: s, refused: func(error) {}}).RoundTrip(req)
+	if err != nil {
+		return err
+	}
+	_, err = io.ReadAll(resp.Body)
+	return errors.Join(err, resp.Body.Close())
+}
+
+func inTerm(ctx context.Context, t *Term) context.Context { return context.WithValue(ctx, termKey, t) }
+
+func TestFenceSendsOnlyWhatMayBeSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		valid, _ := testTerm(time.Minute)
+		lapsed, _ := testTerm(0)
+		ended, _ := testTerm(time.Minute)
+		ended.over.Store(true)
+		none := context.Background()
+		for _, tc := range []struct {
+			name   string
+			ctx    context.Context
+			method string
+			want   error
+		}{
+			{"a read outside of any term", none, http.MethodGet, nil},
+			{"a read after the term", inTerm(none, lapsed), http.MethodGet, nil},
+			{"a write outside of any term", none, http.MethodPost, ErrNoTerm},
+			{"a write marked as unfenced", Unfenced(none, "set-up"), http.MethodPost, nil},
+			{"a write within the term", inTerm(none, valid), http.MethodPatch, nil},
+			{"a write after the validity", inTerm(none, lapsed), http.MethodPut, ErrTermOver},
+			{"a write after the term, while the session is valid", inTerm(none, ended), http.MethodDelete, ErrTermOver},
+			{"a write after the term is not saved by the mark", Unfenced(inTerm(none, lapsed), "no"), http.MethodDelete, ErrTermOver},
+		} {
+			s := &transport{body: "{}"}
+			err := send(tc.ctx, s, tc.method)
+			if !errors.Is(err, tc.want) || (err != nil) != (tc.want != nil) {
+				t.Errorf("%s: %v, want %v", tc.name, err, tc.want)
+			}
+			if sent := s.sent == 1; sent != (tc.want == nil) {
+				t.Errorf("%s: sent %t", tc.name, sent)
+			}
+		}
+	})
+}
+
+func TestFenceCancelsAWriteWhenTheValidityEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		term, extend := testTerm(3 * time.Second)
+		began := time.Now()
+		time.AfterFunc(2*time.Second, func() { extend(3 * time.Second) }) // renewed once: until 5 s
+		err := send(inTerm(t.Context(), term), &transport{delay: time.Minute}, http.MethodPut)
+		if !errors.Is(err, ErrTermOver) {
+			t.Errorf("the write ended with %v, want ErrTermOver", err)
+		}
+		if took := time.Since(began); took != 5*time.Second {
+			t.Errorf("the write was cancelled after %s, want 5s", took)
+		}
+	})
+}
+
+func TestFenceWaitsForAWriteDuringAHandOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		term, _ := testTerm(time.Minute)
+		ctx, cancel := context.WithCancelCause(inTerm(t.Context(), term))
+		time.AfterFunc(time.Second, func() { cancel(fmt.Errorf("%w: balance", ErrHandedOver)) })
+		if err := send(ctx, &transport{delay: 2 * time.Second, body: "{}"}, http.MethodPut); err != nil {
+			t.Errorf("a write under way at the hand-over ended with %v, want its answer", err)
+		}
+	})
+}
+
+func TestFenceLetsTheCallerGiveUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		term, _ := testTerm(time.Minute)
+		ctx, cancel := context.WithTimeout(inTerm(t.Context(), term), time.Second)
+		defer cancel()
+		err := send(ctx, &transport{delay: time.Hour}, http.MethodPut)
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("the write ended with %v, want the caller's deadline", err)
+		}
+	})
+}
+
+func TestFenceRemembersWhatWasWritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		term, _ := testTerm(time.Minute)
+		for _, rv := range []string{"100", "99"} {
+			body := fmt.Sprintf(`{"kind": "Widget", "metadata": {"resourceVersion": %q}}`, rv)
+			if err := send(inTerm(t.Context(), term), &transport{body: body}, http.MethodPut); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := send(inTerm(t.Context(), term), &transport{body: `{"kind": "Status", "metadata": {"resourceVersion": "200"}}`}, http.MethodDelete); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := term.writes(), map[string]string{"widgets.example.com": "100"}; !maps.Equal(got, want) {
+			t.Errorf("the term wrote %v, want %v", got, want)
+		}
+	})
+}
+
+func TestResourceOf(t *testing.T) {
+	for path, want := range map[string]string{
+		"/api/v1/namespaces/ns/pods":                            "pods",
+		"/api/v1/namespaces/ns/pods/p/status":                   "pods",
+		"/api/v1/namespaces/ns":                                 "namespaces",
+		"/api/v1/namespaces/ns/finalize":                        "namespaces",
+		"/api/v1/nodes/n":                                       "nodes",
+		"/apis/apps/v1/namespaces/ns/deployments/d/scale":       "deployments.apps",
+		"/apis/example.com/v1/widgets/w":                        "widgets.example.com",
+		"/apis/example.com/v1/namespaces/ns/widgets/namespaces": "widgets.example.com",
+		"/healthz":       "",
+		"/api/v1":        "",
+		"/apis/apps/v1/": "",
+	} {
+		if got, ok := resourceOf(path); got != want || ok != (want != "") {
+			t.Errorf("resourceOf(%q) = %q, %t, want %q", path, got, ok, want)
+		}
+	}
+}

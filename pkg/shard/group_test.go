@@ -1,0 +1,422 @@
+// Copyright The shardctl Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package shard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
+	dynamicfake "k8s.io/client-go/dynamic/fake"
+	"k8s.io/client-go/rest"
+
+	"github.com/shardctl/shardctl/internal/leasetest"
+	"github.com/shardctl/shardctl/pkg/informers"
+	"github.com/shardctl/shardctl/pkg/lease"
+)
+
+var (
+	widgets = schema.GroupVersionResource{Group: "example.com", Version: "v1", Resource: "widgets"}
+	gadgets = schema.GroupVersionResource{Group: "example.com", Version: "v1", Resource: "gadgets"}
+)
+
+// cluster is what the replicas of a test share: objects, and Leases that
+// enforce their resourceVersions.
+type cluster struct {
+	t       *testing.T
+	leases  leasetest.Store
+	objects dynamic.Interface
+
+	mu   sync.Mutex
+	done map[string]int // replica, type and name -> reconciles that ended
+	busy map[string]string
+}
+
+// served is a discovery that knows both types.
+type served struct{}
+
+func (served) ServerResourcesForGroupVersionWithContext(context.Context, string) (*metav1.APIResourceList, error) {
+	verbs := metav1.Verbs{"list", "watch"}
+	return &metav1.APIResourceList{APIResources: []metav1.APIResource{
+		{Name: "widgets", Kind: "Widget", Namespaced: true, Verbs: verbs},
+		{Name: "gadgets", Kind: "Gadget", Namespaced: true, Verbs: verbs},
+	}}, nil
+}
+
+func newCluster(t *testing.T, objects ...runtime.Object) *cluster {
+	return &cluster{
+		t: t, done: map[string]int{}, busy: map[string]string{},
+		objects: dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(),
+			map[schema.GroupVersionResource]string{widgets: "WidgetList", gadgets: "GadgetList"}, objects...),
+	}
+}
+
+func object(gvr schema.GroupVersionResource, name string) *unstructured.Unstructured {
+	kind := map[string]string{"widgets": "Widget", "gadgets": "Gadget"}[gvr.Resource]
+	return &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": gvr.GroupVersion().String(), "kind": kind,
+		"metadata": map[string]any{"namespace": "ns", "name": name, "resourceVersion": "1"},
+	}}
+}
+
+// member is one replica.
+type member struct {
+	*Group
+	name   string
+	leave  context.CancelFunc
+	result chan error
+}
+
+// prepare makes a replica that does not run yet.
+func (c *cluster) prepare(name string) *member {
+	c.t.Helper()
+	o := GroupOptions{
+		Name: "g", Namespace: "ns", Pod: name, Container: "main", Timings: lease.Fast, Clock: lease.MonotonicClock(),
+		DrainGrace: 500 * time.Millisecond, DrainTimeout: 5 * time.Second, LeaveTimeout: 10 * time.Second,
+	}
+	if err := o.setDefaults(); err != nil {
+		c.t.Fatal(err)
+	}
+	set, err := informers.New(c.objects, served{}, informers.Options{})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	g, err := newGroup(&rest.Config{}, lease.NewClientFor(c.leases.Client(name, nil)), set, o)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return &member{Group: g, name: name, result: make(chan error, 1)}
+}
+
+func (m *member) run() {
+	ctx, leave := context.WithCancel(context.Background())
+	m.leave = leave
+	go func() { m.result <- m.Run(ctx) }()
+}
+
+// start runs a replica that reconciles both types by work.
+func (c *cluster) start(name string, work func(ctx context.Context, key Key) error) *member {
+	c.t.Helper()
+	m := c.prepare(name)
+	for _, gvr := range []schema.GroupVersionResource{widgets, gadgets} {
+		err := m.Add(Controller{Resource: gvr, Workers: 2, Reconcile: func(ctx context.Context, key Key) (Result, error) {
+			return Result{}, c.reconcile(ctx, name, gvr.Resource+"/"+key.Name, func() error { return work(ctx, key) })
+		}})
+		if err != nil {
+			c.t.Fatal(err)
+		}
+	}
+	m.run()
+	return m
+}
+
+// reconcile counts, and sees to it that nobody else works on the object.
+func (c *cluster) reconcile(ctx context.Context, replica, object string, work func() error) error {
+	term, ok := TermFrom(ctx)
+	if !ok || !term.Valid() {
+		c.t.Errorf("%s reconciles %s without a valid term", replica, object)
+	}
+	c.mu.Lock()
+	if other := c.busy[object]; other != "" {
+		c.t.Errorf("%s reconciles %s while %s does", replica, object, other)
+	}
+	c.busy[object] = replica
+	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.busy, object)
+	}()
+	if err := work(); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.done[replica+" "+object]++
+	return nil
+}
+
+func (c *cluster) reconciles(replica, object string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.done[replica+" "+object]
+}
+
+// holds lists the shards of a replica whose terms are valid.
+func (m *member) holds() map[string]bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	held := map[string]bool{}
+	for shard, t := range m.tenures {
+		if t.term.Valid() {
+			held[strings.TrimSuffix(shard, ".example.com")] = true
+		}
+	}
+	return held
+}
+
+func (c *cluster) eventually(within time.Duration, what string, ok func() bool) {
+	c.t.Helper()
+	for began := time.Now(); !ok(); time.Sleep(10 * time.Millisecond) {
+		if time.Since(began) > within {
+			c.t.Fatalf("not within %s: %s", within, what)
+		}
+	}
+}
+
+func (c *cluster) stop(members ...*member) {
+	c.t.Helper()
+	for _, m := range members {
+		m.leave()
+		if err := <-m.result; err != nil {
+			c.t.Errorf("%s left with %v", m.name, err)
+		}
+	}
+}
+
+func quick(context.Context, Key) error { return nil }
+
+const firstStart = 10 * time.Second // a LeaseDuration for the layout record, and some
+
+func TestGroupReconcilesEverythingOnGainingAShard(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, object(widgets, "w"), object(gadgets, "g"))
+		a := c.start("a", quick)
+		c.eventually(firstStart, "both objects are reconciled", func() bool {
+			return c.reconciles("a", "widgets/w") == 1 && c.reconciles("a", "gadgets/g") == 1
+		})
+		b := c.start("b", quick)
+		c.eventually(5*time.Second, "each holds one type", func() bool { return len(a.holds()) == 1 && len(b.holds()) == 1 })
+		moved := "widgets/w"
+		if b.holds()["gadgets"] {
+			moved = "gadgets/g"
+		}
+		c.eventually(time.Second, "the new holder reconciles what it gained", func() bool { return c.reconciles("b", moved) == 1 })
+		if err := errors.Join(a.Ready(), a.Live(), b.Ready(), b.Live()); err != nil {
+			t.Errorf("health: %v", err)
+		}
+		c.stop(a, b)
+	})
+}
+
+func TestGroupReconcilesChangesOnTheHolderOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t)
+		a, b := c.start("a", quick), c.start("b", quick)
+		c.eventually(firstStart, "each holds one type", func() bool { return len(a.holds()) == 1 && len(b.holds()) == 1 })
+		for i := range 10 {
+			if _, err := c.objects.Resource(widgets).Namespace("ns").Create(t.Context(), object(widgets, fmt.Sprint(i)), metav1.CreateOptions{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		holder, other := "a", "b"
+		if b.holds()["widgets"] {
+			holder, other = "b", "a"
+		}
+		for i := range 10 {
+			name := fmt.Sprintf("widgets/%d", i)
+			c.eventually(time.Second, name+" is reconciled by the holder", func() bool { return c.reconciles(holder, name) > 0 })
+			if c.reconciles(other, name) > 0 {
+				t.Errorf("%s was reconciled by %s, which does not hold the type", name, other)
+			}
+		}
+		c.stop(a, b)
+	})
+}
+
+func TestGroupWaitsForTheWorkBeforeAHandOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, object(widgets, "w"), object(gadgets, "g"))
+		var causes sync.Map
+		slow := func(ctx context.Context, key Key) error {
+			<-ctx.Done() // works until told to stop
+			causes.Store(key.Name, context.Cause(ctx))
+			time.Sleep(2 * time.Second) // and takes its time
+			return ctx.Err()
+		}
+		a := c.start("a", slow)
+		c.eventually(firstStart, "it holds both", func() bool { return len(a.holds()) == 2 })
+		b := c.start("b", quick)
+		c.eventually(firstStart, "the other is given one", func() bool { return len(b.holds()) == 1 })
+		gained := "w"
+		if b.holds()["gadgets"] {
+			gained = "g"
+		}
+		if cause, _ := causes.Load(gained); !errors.Is(cause.(error), ErrHandedOver) {
+			t.Errorf("the context of the work was cancelled for %v, want ErrHandedOver", cause)
+		}
+		c.stop(a, b) // cluster.reconcile has watched that nobody works at the same time
+	})
+}
+
+func TestGroupWorkThatIgnoresItsContextKeepsTheShard(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, object(widgets, "w"))
+		release := make(chan struct{})
+		a := c.start("a", func(context.Context, Key) error { <-release; return nil })
+		c.eventually(firstStart, "it works", func() bool { return len(a.holds()) == 2 && len(c.working()) == 1 })
+		a.leave()
+		time.Sleep(a.opts.DrainTimeout)
+		synctest.Wait()
+		if err := a.Live(); err == nil || !strings.Contains(err.Error(), "widgets.example.com") {
+			t.Errorf("Live says %v, want the shard that is stuck", err)
+		}
+		if err := <-a.result; !errors.Is(err, lease.ErrNotLeft) {
+			t.Errorf("Run returned %v, want ErrNotLeft", err)
+		}
+		close(release)
+	})
+}
+
+// working lists the objects that are being worked on.
+func (c *cluster) working() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var all []string
+	for object := range c.busy {
+		all = append(all, object)
+	}
+	return all
+}
+
+func TestGroupFailuresAreRetriedAndReported(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, object(widgets, "w"), object(widgets, "fine"))
+		var mu sync.Mutex
+		failures := 5
+		a := c.start("a", func(_ context.Context, key Key) error {
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case key.Name == "w" && failures > 3:
+				failures--
+				panic("out of order")
+			case key.Name == "w" && failures > 0:
+				failures--
+				return errors.New("no paint")
+			}
+			return nil
+		})
+		c.eventually(firstStart, "the good one is reconciled beside the bad one", func() bool { return c.reconciles("a", "widgets/fine") == 1 })
+		reported := func() string {
+			return lease.DecodeMember(c.leases.Lease("g.member-" + a.driverBoot() + ".main")).Problems["widgets.example.com"]
+		}
+		c.eventually(10*time.Second, "the failure is in the member Lease", func() bool { return strings.Contains(reported(), "no paint") })
+		c.eventually(time.Minute, "the bad one is reconciled in the end", func() bool { return c.reconciles("a", "widgets/w") == 1 })
+		c.eventually(10*time.Second, "the failure is no longer reported", func() bool { return reported() == "" })
+		c.stop(a)
+	})
+}
+
+// driverBoot is the nonce in the name of the member Lease of a replica without
+// a Pod.
+func (m *member) driverBoot() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, t := range m.tenures {
+		if id, err := lease.ParseIdentity(t.term.Identity()); err == nil {
+			return id.Boot
+		}
+	}
+	return ""
+}
+
+func TestGroupRoleRunsOnOneReplica(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t)
+		var mu sync.Mutex
+		running, runs := 0, map[string]int{}
+		a, b := c.prepare("a"), c.prepare("b")
+		for _, m := range []*member{a, b} {
+			err := m.AddRole(Role{Name: "nightly", Run: func(ctx context.Context) error {
+				mu.Lock()
+				running++
+				runs[m.name]++
+				first := len(runs) == 1 && runs[m.name] == 1
+				if running > 1 {
+					t.Error("the role runs twice")
+				}
+				mu.Unlock()
+				defer func() { mu.Lock(); running--; mu.Unlock() }()
+				if first {
+					return errors.New("not yet") // is run again
+				}
+				<-ctx.Done()
+				return ctx.Err()
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			m.run()
+		}
+		var holder, other *member
+		c.eventually(firstStart+5*time.Second, "the role runs for the second time", func() bool {
+			mu.Lock()
+			defer mu.Unlock()
+			holder, other = a, b
+			if runs["b"] > 0 {
+				holder, other = b, a
+			}
+			return runs[holder.name] == 2
+		})
+		c.stop(holder)
+		c.eventually(time.Second, "the other runs it", func() bool {
+			mu.Lock()
+			defer mu.Unlock()
+			return runs[other.name] == 1 && running == 1
+		})
+		c.stop(other)
+	})
+}
+
+func TestGroupRefusesWhatCannotWork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t)
+		m := c.prepare("a")
+		reconcile := func(context.Context, Key) (Result, error) { return Result{}, nil }
+		run := func(context.Context) error { return nil }
+		for _, tc := range []struct {
+			name string
+			err  error
+			want string
+		}{
+			{"no reconcile", m.Add(Controller{Resource: widgets}), "reconcile: is required"},
+			{"no version", m.Add(Controller{Resource: schema.GroupVersionResource{Resource: "widgets"}, Reconcile: reconcile}), "name group, version and resource"},
+			{"workers", m.Add(Controller{Resource: widgets, Reconcile: reconcile, Workers: -1}), "workers: -1 is not allowed"},
+			{"a watch without keys", m.Add(Controller{Resource: widgets, Reconcile: reconcile, Watches: []Watch{{Resource: gadgets}}}), "watches[0]"},
+			{"fine", m.Add(Controller{Resource: widgets, Reconcile: reconcile}), ""},
+			{"twice", m.Add(Controller{Resource: widgets, Reconcile: reconcile}), "there is one of this name"},
+			{"role without run", m.AddRole(Role{Name: "nightly"}), "run: is required"},
+			{"role with a bad name", m.AddRole(Role{Name: "Nightly!", Run: run}), `name: "Nightly!" is not allowed`},
+			{"role", m.AddRole(Role{Name: "nightly", Run: run}), ""},
+			{"role twice", m.AddRole(Role{Name: "nightly", Run: run}), "already"},
+		} {
+			if (tc.err == nil) != (tc.want == "") || tc.err != nil && !strings.Contains(tc.err.Error(), tc.want) {
+				t.Errorf("%s: %v, want %q", tc.name, tc.err, tc.want)
+			}
+		}
+		if err := m.Ready(); err == nil {
+			t.Error("a group that was not started is ready")
+		}
+		m.run()
+		c.eventually(firstStart, "it holds both", func() bool { return len(m.holds()) == 2 })
+		if err := m.Add(Controller{Name: "late", Resource: widgets, Reconcile: reconcile}); !errors.Is(err, errStarted) {
+			t.Errorf("adding while running: %v", err)
+		}
+		c.stop(m)
+		if err := m.Run(t.Context()); err == nil {
+			t.Error("a group runs twice")
+		}
+	})
+}

@@ -1,0 +1,55 @@
+// Copyright The shardctl Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package shard
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestDeletionsAreForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDeletions()
+		d.add(key("early"))
+		time.Sleep(rememberDeletions)
+		d.add(key("late"))
+		time.Sleep(time.Second)
+		if got := d.recent(); len(got) != 1 || got[0].Name != "late" {
+			t.Errorf("remembered %v, want only the late one", got)
+		}
+		for i := range 2 * maxDeletions {
+			d.add(key(fmt.Sprint(i)))
+		}
+		got := d.recent()
+		if len(got) != maxDeletions || got[0].Name != fmt.Sprint(maxDeletions) {
+			t.Errorf("remembered %d from %v on, want the newest %d", len(got), got[0], maxDeletions)
+		}
+	})
+}
+
+func TestProblemsAreSummedUp(t *testing.T) {
+	p := newProblems()
+	if got := p.summary(); got != "" {
+		t.Errorf("without problems: %q", got)
+	}
+	p.add(key("a"), errors.New("first"))
+	p.add(key("a"), errors.New("again"))
+	p.add(key("b"), errors.New("other"))
+	p.solved(key("b"))
+	if got, want := p.summary(), "1 failing, last ns/a: again"; got != want {
+		t.Errorf("summary %q, want %q", got, want)
+	}
+	p.add(key("c"), errors.New(strings.Repeat("long ", 1000)))
+	if got := p.summary(); len(got) > maxProblem+len("...") {
+		t.Errorf("the summary has %d bytes, want %d at most", len(got), maxProblem)
+	}
+	p.clear()
+	if got := p.summary(); got != "" {
+		t.Errorf("after clear: %q", got)
+	}
+}
