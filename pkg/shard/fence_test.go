@@ -24,7 +24,7 @@ func testTerm(d time.Duration) (*Term, func(time.Duration)) {
 	v := lease.NewValidity(clock)
 	extend := func(d time.Duration) { v.Extend(clock.Now().Add(d)) }
 	extend(d)
-	return &Term{record: lease.Term{Shard: "widgets.example.com", Epoch: 7}, validity: v}, extend
+	return newTerm(lease.Term{Shard: "widgets.example.com", Epoch: 7}, v), extend
 }
 
 // transport answers after a delay, unless the request's context is done
@@ -68,7 +68,7 @@ func TestFenceSendsOnlyWhatMayBeSent(t *testing.T) {
 		valid, _ := testTerm(time.Minute)
 		lapsed, _ := testTerm(0)
 		ended, _ := testTerm(time.Minute)
-		ended.over.Store(true)
+		ended.end()
 		none := context.Background()
 		for _, tc := range []struct {
 			name   string
@@ -108,6 +108,22 @@ func TestFenceCancelsAWriteWhenTheValidityEnds(t *testing.T) {
 		}
 		if took := time.Since(began); took != 5*time.Second {
 			t.Errorf("the write was cancelled after %s, want 5s", took)
+		}
+	})
+}
+
+func TestFenceCancelsAWriteWhenTheTermEndsDuringAHandOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		term, _ := testTerm(time.Minute)
+		ctx, cancel := context.WithCancelCause(inTerm(t.Context(), term))
+		cancel(ErrHandedOver)
+		time.AfterFunc(time.Second, term.end)
+		began := time.Now()
+		if err := send(ctx, &transport{delay: time.Hour}, http.MethodPut); !errors.Is(err, ErrTermOver) {
+			t.Errorf("the write ended with %v, want ErrTermOver", err)
+		}
+		if took := time.Since(began); took != time.Second {
+			t.Errorf("the write was cancelled after %s, want 1s", took)
 		}
 	})
 }

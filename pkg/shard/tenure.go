@@ -37,7 +37,7 @@ type tenure struct {
 
 // newTenure starts the clock of a term: the context ends with its validity.
 func newTenure(parent context.Context, record lease.Term, v *lease.Validity) *tenure {
-	term := &Term{record: record, validity: v}
+	term := newTerm(record, v)
 	log := klog.FromContext(parent).WithValues("shard", record.Shard, "epoch", record.Epoch)
 	ctx, cancel := context.WithCancelCause(context.WithValue(klog.NewContext(parent, log), termKey, term))
 	taking, stop := context.WithCancelCause(ctx)
@@ -59,7 +59,7 @@ func (t *tenure) run(duties []duty) (drained time.Duration) {
 	<-t.taking.Done()
 	stopped := time.Now()
 	_ = g.Wait()
-	t.term.over.Store(true)
+	t.term.end()
 	t.cancel(context.Cause(t.taking))
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -79,7 +79,7 @@ func (t *tenure) drain(cause error, grace, patience time.Duration, stuck func())
 
 // end stops and cancels everything at once.
 func (t *tenure) end(cause error) {
-	t.term.over.Store(true)
+	t.term.end()
 	t.stop(cause)
 	t.cancel(cause)
 }

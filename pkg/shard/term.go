@@ -6,7 +6,6 @@ package shard
 import (
 	"context"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/shardctl/shardctl/pkg/lease"
@@ -17,10 +16,17 @@ import (
 type Term struct {
 	record   lease.Term
 	validity *lease.Validity
-	over     atomic.Bool
+	// life ends with the term; its validity may end before.
+	life context.Context
+	end  context.CancelFunc
 
 	mu    sync.Mutex
 	wrote map[string]string // resource type -> newest resourceVersion written
+}
+
+func newTerm(record lease.Term, v *lease.Validity) *Term {
+	life, end := context.WithCancel(context.Background())
+	return &Term{record: record, validity: v, life: life, end: end}
 }
 
 // Shard is the shard's name.
@@ -44,15 +50,15 @@ func (t *Term) Valid() bool { return t.Remaining() > 0 }
 // context derived with a time-out of its own would take over a deadline that
 // moves as if it stood still; the context is cancelled when the validity ends.
 func (t *Term) Remaining() time.Duration {
-	if t.over.Load() {
+	if t.life.Err() != nil {
 		return 0
 	}
 	return t.validity.Remaining()
 }
 
-// whenOver calls end once the term is no longer valid, however often that is
-// extended before, unless stopped.
-func (t *Term) whenOver(end func()) (stop func()) {
+// whenOver calls then, once, when the term is no longer valid, however often
+// that is extended before; unless stopped.
+func (t *Term) whenOver(then func()) (stop func()) {
 	var mu sync.Mutex
 	var timer *time.Timer
 	stopped := false
@@ -67,16 +73,18 @@ func (t *Term) whenOver(end func()) (stop func()) {
 			return
 		}
 		stopped = true
-		end()
+		then()
 	}
 	mu.Lock()
 	defer mu.Unlock()
 	timer = time.AfterFunc(max(0, t.Remaining()), check)
+	forget := context.AfterFunc(t.life, check)
 	return func() {
 		mu.Lock()
 		defer mu.Unlock()
 		stopped = true
 		timer.Stop()
+		forget()
 	}
 }
 
