@@ -42,7 +42,7 @@ build: ## Build bin/shardctl, static
 
 .PHONY: demo
 demo: build ## Three replicas on a real control plane, one killed (KEEP=1 leaves it running)
-	cd e2e && SHARDCTL="$(CURDIR)/bin/shardctl" KEEP="$(KEEP)" go run ./cmd/demo
+	cd e2e && SHARDCTL_BINARY="$(CURDIR)/bin/shardctl" KEEP="$(KEEP)" go run ./cmd/demo
 
 ##@ Develop
 

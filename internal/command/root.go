@@ -4,8 +4,8 @@
 // Package command is the command line: flags, their defaults, and what the
 // user reads. What the commands do is elsewhere.
 //
-// It is tested by running the binary: scripts of commands against a real
-// control plane in the e2e module.
+// What needs a cluster is tested by running the binary against a real control
+// plane in the e2e module.
 package command
 
 import (

@@ -146,12 +146,12 @@ func (c *Controller) clientIn(gvr schema.GroupVersionResource, namespace string)
 	return c.client.Resource(gvr).Namespace(namespace)
 }
 
-// Synced tells whether every cache that a sync reads has synced.
-func (c *Controller) Synced() bool {
-	for _, p := range c.parents {
-		if !p.cache.Synced() {
-			return false
-		}
+// Synced tells whether every cache that the sync of an object of the type reads has synced. Other types of
+// parents do not matter: one that is not served must not hold up the others.
+func (c *Controller) Synced(gvr schema.GroupVersionResource) bool {
+	p := c.parents[gvr]
+	if p == nil || !p.cache.Synced() {
+		return false
 	}
 	for _, a := range c.attachments {
 		if _, served := a.cache.Kind(); !served || !a.cache.Synced() {

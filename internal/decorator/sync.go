@@ -38,7 +38,7 @@ func (c *Controller) Sync(ctx context.Context, gvr schema.GroupVersionResource, 
 	if p == nil {
 		return 0, fmt.Errorf("decorator %s does not decorate %s", c.document.Name(), gvr.GroupResource())
 	}
-	if !c.Synced() {
+	if !c.Synced(gvr) {
 		return 0, fmt.Errorf("decorator %s: %w", c.document.Name(), ErrNotSynced)
 	}
 	parent, exists := p.cache.Get(namespace, name)

@@ -5,7 +5,6 @@ package replica
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 
@@ -164,8 +163,5 @@ func (r *Replica) Run(ctx context.Context) error {
 		defer context.AfterFunc(serving, cancel)() // the endpoint failed: leave in order
 		return r.group.Run(leave)
 	})
-	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
-		return err
-	}
-	return nil
+	return g.Wait()
 }

@@ -36,7 +36,7 @@ type Member struct {
 	// Load is how many thousandths of a worker the member's shards keep busy.
 	Load int64 `json:"load"`
 	// RenewedAgo is the age of the last heartbeat, as a Go duration, by the
-	// member's wall clock and the one here.
+	// member's wall clock and the one here; empty if there was none.
 	RenewedAgo string `json:"renewedAgo"`
 	// State is live, leaving, lapsed (no heartbeat for the LeaseDuration) or
 	// ended.
@@ -84,7 +84,7 @@ const (
 // Of reads the status of a group from its Leases, at the time now.
 func Of(group, namespace string, leases []coordinationv1.Lease, now time.Time) Status {
 	s := Status{Group: group, Namespace: namespace, Members: []Member{}, Shards: []Shard{}}
-	problems := map[string]string{}
+	problems := map[string]map[string]string{} // shard -> member -> what fails
 	states := map[string]string{}
 	for i := range leases {
 		if l := &leases[i]; l.Labels[lease.LabelKind] == lease.KindMember {
@@ -92,8 +92,8 @@ func Of(group, namespace string, leases []coordinationv1.Lease, now time.Time) S
 			m := member(record, now)
 			s.Members = append(s.Members, m)
 			states[m.Identity] = m.State
-			if m.State == live {
-				addProblems(problems, record.Problems, m.Pod)
+			if m.State == live || m.State == leaving {
+				addProblems(problems, record.Problems, m)
 			}
 		}
 	}
@@ -101,16 +101,20 @@ func Of(group, namespace string, leases []coordinationv1.Lease, now time.Time) S
 	for i := range leases {
 		if l := &leases[i]; l.Labels[lease.LabelKind] == lease.KindShard {
 			shard := shardOf(strings.TrimPrefix(l.Name, group+"."), lease.DecodeShard(l), states)
-			shard.Problem = problems[shard.Name]
+			shard.Problem = problemOf(shard, problems[shard.Name])
 			delete(problems, shard.Name)
-			held[shard.Holder]++
+			if shard.State != Unheld {
+				held[shard.Holder]++
+			}
 			s.Shards = append(s.Shards, shard)
 		}
 	}
 	// What has no Lease yet, such as a type that is not served, is reported by
 	// the members alone.
-	for name, problem := range problems {
-		s.Shards = append(s.Shards, Shard{Name: name, State: Unheld, Problem: problem})
+	for name, reports := range problems {
+		shard := Shard{Name: name, State: Unheld}
+		shard.Problem = problemOf(shard, reports)
+		s.Shards = append(s.Shards, shard)
 	}
 	for i := range s.Members {
 		s.Members[i].Shards = held[s.Members[i].Identity]
@@ -124,14 +128,17 @@ func member(m lease.Member, now time.Time) Member {
 	ago := max(0, now.Sub(m.Renewed))
 	out := Member{
 		Identity: m.Holder, Pod: PodOf(m.Holder), Revision: m.Revision,
-		Ready: m.Ready, Leaving: m.Leaving, RenewedAgo: ago.Round(100 * time.Millisecond).String(), State: live,
+		Ready: m.Ready, Leaving: m.Leaving, State: live,
+	}
+	if !m.Renewed.IsZero() { // a record may have been made only to end a session
+		out.RenewedAgo = ago.Round(100 * time.Millisecond).String()
 	}
 	for _, load := range m.Load {
 		out.Load += load
 	}
 	switch {
 	case m.Ended == m.Holder:
-		out.State = ended
+		out.State, out.Ready = ended, false
 	case ago > m.Duration:
 		out.State = lapsed
 	case m.Leaving:
@@ -140,14 +147,26 @@ func member(m lease.Member, now time.Time) Member {
 	return out
 }
 
-// addProblems takes in what a member reports; of several reports about one
-// shard the first stays.
-func addProblems(all, more map[string]string, pod string) {
-	for _, shard := range slices.Sorted(maps.Keys(more)) {
-		if all[shard] == "" {
-			all[shard] = fmt.Sprintf("%s: %s", pod, more[shard])
+// addProblems takes in what a member reports.
+func addProblems(all map[string]map[string]string, reported map[string]string, m Member) {
+	for shard, problem := range reported {
+		if all[shard] == nil {
+			all[shard] = map[string]string{}
 		}
+		all[shard][m.Identity] = fmt.Sprintf("%s: %s", m.Pod, problem)
 	}
+}
+
+// problemOf is what the shard's holder reports; of a shard that nobody holds,
+// what the first member reports that cannot.
+func problemOf(s Shard, reports map[string]string) string {
+	if s.State == Held || s.State == Draining {
+		return reports[s.Holder]
+	}
+	for _, member := range slices.Sorted(maps.Keys(reports)) {
+		return reports[member]
+	}
+	return ""
 }
 
 func shardOf(name string, record lease.Shard, members map[string]string) Shard {

@@ -51,7 +51,7 @@ func example() Status {
 		memberLease(bob, 2*time.Second, map[string]string{lease.AnnotationReady: "true", lease.AnnotationLeaving: "true", lease.AnnotationRevision: "7"}),
 		memberLease(ann, time.Second, map[string]string{
 			lease.AnnotationReady: "true", lease.AnnotationLoad: `{"a":250,"b":500}`,
-			lease.AnnotationProblems: `{"a":"1 failing, last x: no paint","late":"late: Missing"}`,
+			lease.AnnotationProblems: `{"a":"1 failing, last x: no paint","b":"cache","c":"cache","late":"late: Missing"}`,
 		}),
 		memberLease(crash, 20*time.Second, map[string]string{lease.AnnotationReady: "true"}),
 		memberLease(gone, time.Second, map[string]string{lease.AnnotationEnded: gone}),
@@ -82,6 +82,18 @@ func TestStatesOfMembersAndShards(t *testing.T) {
 	}
 	if got, want := strings.Join(shards, ", "), "a held, b draining, c unheld, d unheld, e unheld, f foreign, late unheld"; got != want {
 		t.Errorf("shards are\n%s, want\n%s", got, want)
+	}
+}
+
+func TestAProblemIsTheHoldersUnlessNobodyHolds(t *testing.T) {
+	problems := map[string]string{}
+	for _, sh := range example().Shards {
+		problems[sh.Name] = sh.Problem
+	}
+	for shard, want := range map[string]string{"a": "ann-1: 1 failing, last x: no paint", "b": "", "c": "ann-1: cache", "late": "ann-1: late: Missing"} {
+		if problems[shard] != want {
+			t.Errorf("the problem of %s is %q, want %q", shard, problems[shard], want)
+		}
 	}
 }
 
@@ -125,6 +137,24 @@ func TestJSONIsStable(t *testing.T) {
 }`
 	if string(got) != want {
 		t.Errorf("the JSON is\n%s\nwant\n%s", got, want)
+	}
+}
+
+// A peer may have made the record, only to end the session of a member whose own
+// is gone.
+func TestMemberWithoutAnyHeartbeat(t *testing.T) {
+	record := memberLease(gone, 0, map[string]string{lease.AnnotationEnded: gone})
+	record.Spec.RenewTime = nil
+	s := Of("g", "ns", []coordinationv1.Lease{record, shardLease("a", gone, gone, 1)}, now)
+	if m := s.Members[0]; m.RenewedAgo != "" || m.State != ended || m.Shards != 0 {
+		t.Errorf("renewed %q ago, %s, holding %d shards; want never, ended, none", m.RenewedAgo, m.State, m.Shards)
+	}
+	var out strings.Builder
+	if err := s.Print(&out, false, now); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(out.String(), "never") {
+		t.Errorf("the table does not say never:\n%s", out.String())
 	}
 }
 

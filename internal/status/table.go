@@ -37,12 +37,19 @@ func (s Status) printMembers(w io.Writer, wide bool) {
 	}
 	fmt.Fprintln(w)
 	for _, m := range s.Members {
-		fmt.Fprintf(w, "%s\t%s\t%t\t%d\t%.2f\t%s ago", m.Pod, m.State, m.Ready, m.Shards, float64(m.Load)/1000, m.RenewedAgo)
+		fmt.Fprintf(w, "%s\t%s\t%t\t%d\t%.2f\t%s", m.Pod, m.State, m.Ready, m.Shards, float64(m.Load)/1000, renewed(m.RenewedAgo))
 		if wide {
 			fmt.Fprintf(w, "\t%d\t%s", m.Revision, m.Identity)
 		}
 		fmt.Fprintln(w)
 	}
+}
+
+func renewed(ago string) string {
+	if ago == "" {
+		return "never"
+	}
+	return ago + " ago"
 }
 
 // maxProblemColumn keeps a row on a line; -o wide shows all.

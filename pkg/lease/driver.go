@@ -6,14 +6,15 @@ package lease
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 	"k8s.io/klog/v2"
 )
 
-// Handler is told what an [Election] decided. Its methods are called on the
-// driver's goroutine, one at a time, and must return at once.
+// Handler is told what an [Election] decided. Its methods must return at once.
+// All but Requested are called on the driver's goroutine, one at a time.
 type Handler interface {
 	// Granted: the replica holds the shard, for as long as the validity says.
 	Granted(Term, *Validity)
@@ -21,7 +22,8 @@ type Handler interface {
 	Revoked(Revoked)
 	// Noted: anything else that is worth a log line or a metric.
 	Noted(Effect)
-	// Requested: a request on a Lease has come to an end.
+	// Requested: a request on a Lease has come to an end. It is called on the
+	// goroutine that sent it, at the same time as anything else.
 	Requested(verb Verb, o Outcome, took time.Duration)
 }
 
@@ -58,8 +60,8 @@ type Driver struct {
 	leave    time.Duration
 
 	machine  *Election
-	own      string // name of the own member Lease
-	validity *Validity
+	own      string                   // name of the own member Lease
+	validity atomic.Pointer[Validity] // of the session as it is now
 	events   chan Event
 	newest   chan string // answers the watch's question how new a list must be
 	ended    chan struct{}
@@ -84,7 +86,7 @@ func NewDriver(o DriverOptions) (*Driver, error) {
 	if o.LeaveTimeout == 0 {
 		o.LeaveTimeout = defaultLeaveTimeout
 	}
-	return &Driver{
+	d := &Driver{
 		client:   o.Client,
 		handler:  o.Handler,
 		clock:    o.Clock,
@@ -93,11 +95,12 @@ func NewDriver(o DriverOptions) (*Driver, error) {
 		leave:    o.LeaveTimeout,
 		machine:  machine,
 		own:      machine.ownLease(),
-		validity: NewValidity(o.Clock),
 		events:   make(chan Event),
 		newest:   make(chan string),
 		ended:    make(chan struct{}),
-	}, nil
+	}
+	d.validity.Store(NewValidity(d.clock))
+	return d, nil
 }
 
 // Run takes part in the group until ctx is done; then it hands over what it
@@ -112,11 +115,15 @@ func (d *Driver) Run(ctx context.Context) error {
 	g.Go(func() error { return d.watchLoop(work) })
 	g.Go(func() error {
 		defer stop()
-		defer d.validity.Extend(0)
+		defer func() { d.validity.Load().Extend(0) }()
 		return d.stepLoop(ctx, work, g)
 	})
 	return g.Wait()
 }
+
+// Valid tells whether the session may be acted on now. It is safe for
+// concurrent use.
+func (d *Driver) Valid() bool { return d.validity.Load().Valid() }
 
 // Report says what the replica can do; see [Reported].
 func (d *Driver) Report(r Reported) { d.deliver(nil, r) }
@@ -181,14 +188,14 @@ func (d *Driver) step(ev Event) {
 		case Send:
 			d.queue = append(d.queue, effect.Op)
 		case Extended:
-			d.validity.Extend(effect.Until)
+			d.validity.Load().Extend(effect.Until)
 		case Began:
 			// Terms of the old session keep its validity, which is over.
-			d.validity.Extend(0)
-			d.validity = NewValidity(d.clock)
+			d.validity.Load().Extend(0)
+			d.validity.Store(NewValidity(d.clock))
 			d.handler.Noted(effect)
 		case Granted:
-			d.handler.Granted(effect.Term, d.validity)
+			d.handler.Granted(effect.Term, d.validity.Load())
 		case Revoked:
 			d.handler.Revoked(effect)
 		case Left:

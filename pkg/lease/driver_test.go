@@ -9,13 +9,18 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/watch"
+	coordinationclient "k8s.io/client-go/kubernetes/typed/coordination/v1"
 
 	"github.com/shardctl/shardctl/internal/leasetest"
 )
@@ -111,14 +116,19 @@ func evenly(s Snapshot) Plan {
 
 func startPeer(t *testing.T, store *leasetest.Store, name string, drain time.Duration, fault func(context.Context, string) error) *peer {
 	t.Helper()
+	return startPeerWith(t, store.Client(name, fault), Fast, name, drain)
+}
+
+func startPeerWith(t *testing.T, client coordinationclient.LeaseInterface, timings Timings, name string, drain time.Duration) *peer {
+	t.Helper()
 	p := &peer{name: name, drain: drain, terms: map[string]*Validity{}, result: make(chan error, 1)}
 	var err error
 	p.driver, err = NewDriver(DriverOptions{
 		Election: Config{
-			Group: "g", Namespace: "ns", Timings: Fast, Assign: evenly,
+			Group: "g", Namespace: "ns", Timings: timings, Assign: evenly,
 			Replica: Replica{Pod: name, Container: "main", Boot: name},
 		},
-		Client: NewClientFor(store.Client(name, fault)), Handler: p, Clock: MonotonicClock(), LeaveTimeout: 10 * time.Second,
+		Client: NewClientFor(client), Handler: p, Clock: MonotonicClock(), LeaveTimeout: 10 * time.Second,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -286,6 +296,138 @@ func TestDriverGoesOnAfterErrors(t *testing.T) {
 		if a.said("revoked a 1 lapsed") {
 			t.Error("single failed requests cost it the session")
 		}
+		a.leave()
+		if err := <-a.result; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// mutable is a client whose open watches can be made to show nothing any more,
+// like one on a connection that a middlebox has forgotten. New ones work.
+type mutable struct {
+	coordinationclient.LeaseInterface
+	mu   sync.Mutex
+	open []*atomic.Bool // muted
+}
+
+func (m *mutable) mute() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, muted := range m.open {
+		muted.Store(true)
+	}
+	m.open = nil
+}
+
+func (m *mutable) Watch(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+	w, err := m.LeaseInterface.Watch(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	muted, events := new(atomic.Bool), make(chan watch.Event)
+	m.mu.Lock()
+	m.open = append(m.open, muted)
+	m.mu.Unlock()
+	go func() {
+		defer close(events)
+		for ev := range w.ResultChan() { // closed when ctx is done
+			if muted.Load() {
+				continue
+			}
+			select {
+			case events <- ev:
+			case <-ctx.Done():
+			}
+		}
+	}()
+	return watch.NewProxyWatcher(events), nil
+}
+
+// A stuck watch has to be found, and opened anew, before it costs the session.
+func TestDriverReplacesAStuckWatchInTime(t *testing.T) {
+	for name, timings := range Presets() {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var store leasetest.Store
+				client := &mutable{LeaseInterface: store.Client("a", nil)}
+				a := startPeerWith(t, client, timings, "a", 0)
+				eventually(t, 2*timings.LeaseDuration, "it holds everything", func() bool { return len(a.holds()) == 4 })
+				for range 5 {
+					client.mute()
+					time.Sleep(2*timings.RenewDeadline + timings.RenewInterval/3) // each time at another moment
+				}
+				if slices.ContainsFunc(a.log, func(line string) bool { return strings.HasSuffix(line, string(CauseLapsed)) }) {
+					t.Error("a stuck watch cost it the session")
+				}
+				a.leave()
+				if err := <-a.result; err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// deaf is a client that, while it is told so, gets no answer to what it writes,
+// although all of it is carried out.
+type deaf struct {
+	coordinationclient.LeaseInterface
+	deaf *atomic.Bool
+}
+
+func (d deaf) answer(l *coordinationv1.Lease, err error) (*coordinationv1.Lease, error) {
+	if d.deaf.Load() {
+		return nil, errors.New("connection lost")
+	}
+	return l, err
+}
+
+func (d deaf) Create(ctx context.Context, l *coordinationv1.Lease, o metav1.CreateOptions) (*coordinationv1.Lease, error) {
+	return d.answer(d.LeaseInterface.Create(ctx, l, o))
+}
+
+func (d deaf) Update(ctx context.Context, l *coordinationv1.Lease, o metav1.UpdateOptions) (*coordinationv1.Lease, error) {
+	return d.answer(d.LeaseInterface.Update(ctx, l, o))
+}
+
+// What came of a write is learned from the watch (R9): no reply is needed.
+func TestDriverNeedsNoReplies(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var store leasetest.Store
+		var lost atomic.Bool
+		lost.Store(true)
+		a := startPeerWith(t, deaf{store.Client("a", nil), &lost}, Fast, "a", 0)
+		b := startPeerWith(t, deaf{store.Client("b", nil), &lost}, Fast, "b", 0)
+		eventually(t, 30*time.Second, "two each", func() bool { return slices.Equal(counts(a, b), []int{2, 2}) })
+		time.Sleep(time.Minute)
+		if !slices.Equal(counts(a, b), []int{2, 2}) {
+			t.Errorf("lost replies cost shards: %v, %v", a.holds(), b.holds())
+		}
+		for _, p := range []*peer{a, b} {
+			if slices.ContainsFunc(p.log, func(line string) bool { return strings.HasSuffix(line, string(CauseLapsed)) }) {
+				t.Errorf("lost replies cost %s its session: %v", p.name, p.log)
+			}
+		}
+		lost.Store(false)
+		for _, p := range []*peer{a, b} {
+			p.leave()
+			if err := <-p.result; err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+// The work may see the validity end just before that is extended after all.
+func TestDriverATermWithoutWorkBeginsAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var store leasetest.Store
+		a := startPeer(t, &store, "a", 0, nil)
+		eventually(t, 20*time.Second, "it holds everything", func() bool { return len(a.holds()) == 4 })
+		held := DecodeShard(store.Lease("g.a"))
+		a.driver.Drained(Term{Shard: "a", UID: held.UID, Epoch: held.Epoch}, nil)
+		eventually(t, time.Second, "it begins a new term", func() bool { return a.said("granted a 2") })
 		a.leave()
 		if err := <-a.result; err != nil {
 			t.Error(err)

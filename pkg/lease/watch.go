@@ -86,13 +86,14 @@ func (d *Driver) list(ctx context.Context) (resourceVersion string, err error) {
 }
 
 // watch hands over events until the watch ends, and returns the
-// resourceVersion to go on from. A watch that stays silent for longer than two
-// heartbeats of this replica's own is stuck: it is given up together with its
-// connection.
+// resourceVersion to go on from. A watch that has not shown the own heartbeat by
+// the time it must have been sent and answered is stuck: it is given up together
+// with its connection, early enough for the next one to show that heartbeat
+// before the RenewDeadline.
 func (d *Driver) watch(ctx context.Context, from string) (resourceVersion string, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	patience := 2*d.timings.RenewInterval + d.timings.requestTimeout()
+	patience := d.timings.RenewInterval + d.timings.requestTimeout()
 	silence := time.AfterFunc(patience, func() {
 		d.client.reset()
 		cancel(errWatchSilent)

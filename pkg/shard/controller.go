@@ -78,9 +78,8 @@ const (
 	maxWorkers        = 1000
 	defaultMinBackoff = 50 * time.Millisecond
 	defaultMaxBackoff = time.Minute
-	// overlapPause is how long a key waits whose reconcile of an older term has
-	// not returned yet.
-	overlapPause = 50 * time.Millisecond
+	// heldUpPause is how long a key waits that must not be reconciled just now.
+	heldUpPause = 50 * time.Millisecond
 )
 
 func (c *Controller) setDefaults() {
@@ -133,9 +132,9 @@ type controller struct {
 	metrics *metrics
 	remove  []func() // event handlers
 
-	deletions *deletions
-	problems  *problems
-	busy      atomic.Int64 // nanoseconds spent in Reconcile
+	gone     *departures
+	problems *problems
+	busy     atomic.Int64 // nanoseconds spent in Reconcile
 
 	mu      sync.Mutex
 	queue   *queue       // of the current term, or nil
@@ -149,7 +148,7 @@ func newController(c Controller, set *informers.Set, m *metrics) (*controller, e
 		shard:      shardOf(c.Resource),
 		own:        set.Watch(c.Resource),
 		metrics:    m,
-		deletions:  newDeletions(),
+		gone:       newDepartures(),
 		problems:   newProblems(),
 		running:    map[Key]bool{},
 	}
@@ -203,14 +202,27 @@ func (c *controller) unsynced() string {
 	return ""
 }
 
-// unready is like unsynced, for the caches of types that are served.
+// unready is like unsynced, but leaves out the types of which it is known that
+// the API server does not serve them.
 func (c *controller) unready() string {
 	for _, i := range append(slices.Clone(c.others), c.own) {
-		if state := i.State(); !i.Synced() && state.Phase != informers.Missing {
+		if state := i.State(); !i.Synced() && (state.Phase != informers.Missing || state.Err == nil) {
 			return fmt.Sprintf("%s: %s", i.Resource().GroupResource(), state)
 		}
 	}
 	return ""
+}
+
+// answered tells whether it is known of every type how it stands: complete, not
+// served, or refused by the API server.
+func (c *controller) answered() bool {
+	for _, i := range append(slices.Clone(c.others), c.own) {
+		state := i.State()
+		if !i.Synced() && state.Phase != informers.Failing && (state.Phase != informers.Missing || state.Err == nil) {
+			return false
+		}
+	}
+	return true
 }
 
 func (c *controller) ownEvents() cache.ResourceEventHandler {
@@ -222,7 +234,7 @@ func (c *controller) ownEvents() cache.ResourceEventHandler {
 				obj = gone.Obj
 			}
 			if u, ok := obj.(*unstructured.Unstructured); ok && c.passes(u) {
-				c.deletions.add(keyOf(u))
+				c.gone.add(keyOf(u))
 			}
 			c.changed(obj, obj)
 		},
@@ -264,6 +276,9 @@ func (c *controller) changed(before, now any) {
 		c.seen.add(key)
 	}
 	if c.concerns(old, u) {
+		if !c.passes(u) {
+			c.gone.add(key)
+		}
 		c.enqueue(key)
 	}
 }
@@ -316,11 +331,15 @@ func (c *controller) lead(t *tenure) {
 	c.mu.Unlock()
 	q.ShutDown()
 	_ = workers.Wait()
-	c.problems.clear()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.queue == nil { // no newer term has problems of its own
+		c.problems.clear()
+	}
 }
 
 // promote enqueues everything that may have changed while nobody of this
-// process looked: all there is, and what was deleted lately (R12).
+// process looked: all there is, and what has gone lately (R12).
 func (c *controller) promote(q *queue) {
 	var keys []Key
 	for _, key := range c.own.Keys() {
@@ -328,8 +347,8 @@ func (c *controller) promote(q *queue) {
 			keys = append(keys, key)
 		}
 	}
-	for _, key := range c.deletions.recent() {
-		if _, ok := c.own.Get(key.Namespace, key.Name); !ok {
+	for _, key := range c.gone.recent() {
+		if u, ok := c.own.Get(key.Namespace, key.Name); !ok || !c.passes(u) {
 			keys = append(keys, key)
 		}
 	}
@@ -349,11 +368,13 @@ func (c *controller) workLoop(t *tenure, q *queue) {
 	}
 }
 
-// process reconciles one key, unless an older term's reconcile of it still
-// runs in this process.
+// process reconciles one key. It has to wait where an older term's reconcile of
+// it still runs in this process; where a cache is not complete any more, because
+// its type has gone or was replaced; and past the validity, which a process that
+// was stopped for a while may notice here before the timer does.
 func (c *controller) process(t *tenure, q *queue, key Key) {
-	if !c.begin(key) {
-		q.AddAfter(key, overlapPause)
+	if !t.term.Valid() || !c.synced() || !c.begin(key) {
+		q.AddAfter(key, heldUpPause)
 		return
 	}
 	began := time.Now()

@@ -26,8 +26,8 @@
 // shard: every object is then reconciled once, from the warm cache, behind
 // whatever changes meanwhile. It ends in one of two ways. If the shard is
 // handed over, no more keys are taken, what runs gets a grace, then its context
-// is cancelled, and only when the last reconcile has returned does the next
-// replica get the shard. If the session's validity passes, the term is over at
+// is cancelled, and only when the last reconcile has returned and its writes have
+// been answered does the next replica get the shard. If the session's validity passes, the term is over at
 // that instant, and the fence sends no more of its writes.
 //
 // # Invariants
@@ -36,11 +36,13 @@
 //     two terms of one shard.
 //   - A write through [Group.FencedConfig] is not sent once its own term is
 //     over, whether or not the replica holds the shard anew.
-//   - A shard is given away only after its last reconcile has returned, and
-//     every write that it had under way has been answered.
+//   - A shard is given away only after its last reconcile has returned, and every
+//     write that it sent through the fence has been answered, or has failed, or
+//     has gone unanswered for the DrainTimeout. A connection that breaks tells
+//     nothing of the write on it: that one may still be carried out.
 //   - After a change to an object, some holder reconciles it at or after that
-//     change. Deletions without a finalizer are covered as far as a bounded
-//     memory reaches.
+//     change. Deletions without a finalizer, and objects that cease to pass the
+//     Filter, are covered as far as a bounded memory reaches.
 //   - Losing a shard never ends the process; nothing that [Group.Run] started
 //     outlives it, except work that ignores its context.
 //

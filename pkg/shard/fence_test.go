@@ -116,7 +116,7 @@ func TestFenceCancelsAWriteWhenTheTermEndsDuringAHandOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		term, _ := testTerm(time.Minute)
 		ctx, cancel := context.WithCancelCause(inTerm(t.Context(), term))
-		cancel(ErrHandedOver)
+		time.AfterFunc(time.Millisecond, func() { cancel(ErrHandedOver) })
 		time.AfterFunc(time.Second, term.end)
 		began := time.Now()
 		if err := send(ctx, &transport{delay: time.Hour}, http.MethodPut); !errors.Is(err, ErrTermOver) {
@@ -142,13 +142,69 @@ func TestFenceWaitsForAWriteDuringAHandOver(t *testing.T) {
 func TestFenceLetsTheCallerGiveUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		term, _ := testTerm(time.Minute)
+		defer term.end()
 		ctx, cancel := context.WithTimeout(inTerm(t.Context(), term), time.Second)
 		defer cancel()
-		err := send(ctx, &transport{delay: time.Hour}, http.MethodPut)
+		began := time.Now()
+		err := send(ctx, &transport{delay: 30 * time.Second}, http.MethodPut)
 		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("the write ended with %v, want the caller's deadline", err)
 		}
+		if took := time.Since(began); took != time.Second {
+			t.Errorf("the caller waited for %s, want 1s", took)
+		}
 	})
+}
+
+func TestFenceDoesNotSendForACallerThatGaveUpBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		term, _ := testTerm(time.Minute)
+		ctx, cancel := context.WithCancelCause(inTerm(t.Context(), term))
+		cancel(ErrHandedOver)
+		s := &transport{body: "{}"}
+		if err := send(ctx, s, http.MethodPut); !errors.Is(err, ErrHandedOver) || s.sent != 0 {
+			t.Errorf("sent %d, error %v; want nothing sent and ErrHandedOver", s.sent, err)
+		}
+		term.awaitWrites(time.Hour) // or the bubble reports what it would hang on
+	})
+}
+
+// The term is not over for the next holder while a write may still be carried
+// out (R13), whoever waits for its answer.
+func TestFenceTermWaitsForWritesWhoseCallerGaveUp(t *testing.T) {
+	for _, tc := range []struct {
+		name                       string
+		answer, validity, patience time.Duration
+		want                       time.Duration
+	}{
+		{"until the answer", 5 * time.Second, time.Minute, 20 * time.Second, 5 * time.Second},
+		{"until the patience is over", time.Hour, time.Minute, 20 * time.Second, 21 * time.Second},
+		{"until the validity ends", time.Hour, 7 * time.Second, 20 * time.Second, 7 * time.Second},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				term, _ := testTerm(tc.validity)
+				defer term.end()
+				began := time.Now()
+				ctx, cancel := context.WithTimeout(inTerm(t.Context(), term), time.Second)
+				defer cancel()
+				s := &transport{delay: tc.answer, body: `{"kind": "Widget", "metadata": {"resourceVersion": "100"}}`}
+				if err := send(ctx, s, http.MethodPatch); !errors.Is(err, context.DeadlineExceeded) {
+					t.Fatalf("the write ended with %v, want the caller's deadline", err)
+				}
+				term.awaitWrites(tc.patience)
+				if took := time.Since(began); took != tc.want {
+					t.Errorf("the term waited for %s, want %s", took, tc.want)
+				}
+				if noted, answered := len(term.writes()) == 1, tc.want == tc.answer; noted != answered {
+					t.Errorf("the write counts as carried out: %t, want %t", noted, answered)
+				}
+				if err := send(inTerm(t.Context(), term), s, http.MethodPut); !errors.Is(err, ErrTermOver) {
+					t.Errorf("a write after the wait: %v, want ErrTermOver", err)
+				}
+			})
+		})
+	}
 }
 
 func TestFenceRemembersWhatWasWritten(t *testing.T) {

@@ -35,9 +35,8 @@ type Group struct {
 	mu          sync.Mutex
 	controllers []*controller
 	roles       []*role
-	tenures     map[string]*tenure // by shard: the newest
+	tenures     map[*tenure]bool // all whose work has not ended
 	started     bool
-	stuck       map[string]bool // shards whose drain does not end
 
 	tasks *errgroup.Group // what runs for terms, while Run does
 	base  context.Context // what their contexts derive from
@@ -46,7 +45,7 @@ type Group struct {
 // NewGroup makes a replica of a group. Nothing is sent before [Group.Run].
 func NewGroup(cfg *rest.Config, o GroupOptions) (*Group, error) {
 	if err := o.setDefaults(); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("group %q: %w", o.Name, err)
 	}
 	client, err := lease.NewClient(cfg, o.Namespace)
 	if err != nil {
@@ -60,7 +59,7 @@ func NewGroup(cfg *rest.Config, o GroupOptions) (*Group, error) {
 }
 
 func newGroup(cfg *rest.Config, client *lease.Client, set *informers.Set, o GroupOptions) (*Group, error) {
-	g := &Group{opts: o, cfg: cfg, set: set, tenures: map[string]*tenure{}, stuck: map[string]bool{}}
+	g := &Group{opts: o, cfg: cfg, set: set, tenures: map[*tenure]bool{}}
 	var err error
 	if g.metrics, err = newMetrics(o.Registerer, o.Name); err != nil {
 		return nil, fmt.Errorf("group %q: %w", o.Name, err)
@@ -146,7 +145,8 @@ func (g *Group) AddRole(r Role) error {
 // waits for what runs, hands its shards over and ends its session; it returns
 // nil if all of that succeeded within the LeaveTimeout, else
 // [lease.ErrNotLeft]. Losing a shard never ends it. Nothing it started
-// outlives it, except a reconcile that ignores its context.
+// outlives it, except work that ignores its context, which is an error too.
+// Filter, Concerns, Keys and Observe of a controller are waited for.
 func (g *Group) Run(ctx context.Context) error {
 	g.mu.Lock()
 	if g.started {
@@ -193,7 +193,7 @@ var errLeft = fmt.Errorf("%w: the replica has left the group", ErrTermOver)
 func (g *Group) endTenures() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for _, t := range g.tenures {
+	for t := range g.tenures {
 		t.end(errLeft)
 	}
 }

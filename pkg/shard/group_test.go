@@ -7,8 +7,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -37,6 +39,8 @@ type cluster struct {
 	t       *testing.T
 	leases  leasetest.Store
 	objects dynamic.Interface
+	// fault, if set before a replica is made, may fail its requests on Leases.
+	fault func(ctx context.Context, replica string) error
 
 	mu   sync.Mutex
 	done map[string]int // replica, type and name -> reconciles that ended
@@ -92,7 +96,13 @@ func (c *cluster) prepare(name string) *member {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	g, err := newGroup(&rest.Config{}, lease.NewClientFor(c.leases.Client(name, nil)), set, o)
+	fault := func(ctx context.Context, _ string) error {
+		if c.fault == nil {
+			return nil
+		}
+		return c.fault(ctx, name)
+	}
+	g, err := newGroup(&rest.Config{}, lease.NewClientFor(c.leases.Client(name, fault)), set, o)
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -158,9 +168,9 @@ func (m *member) holds() map[string]bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	held := map[string]bool{}
-	for shard, t := range m.tenures {
+	for t := range m.tenures {
 		if t.term.Valid() {
-			held[strings.TrimSuffix(shard, ".example.com")] = true
+			held[strings.TrimSuffix(t.term.Shard(), ".example.com")] = true
 		}
 	}
 	return held
@@ -260,6 +270,34 @@ func TestGroupWaitsForTheWorkBeforeAHandOver(t *testing.T) {
 	})
 }
 
+// A reconcile may have returned while a write of its own is still under way (R13).
+func TestGroupHandsOverOnlyWhenTheWritesAreAnswered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, object(widgets, "w"))
+		const answered = 4 * time.Second
+		began := make(chan time.Time, 1)
+		a := c.start("a", func(ctx context.Context, _ Key) error {
+			select {
+			case began <- time.Now():
+			default:
+				return nil // it is enough to do it once
+			}
+			ctx, cancel := context.WithTimeout(ctx, time.Second)
+			defer cancel()
+			return send(ctx, &transport{delay: answered, body: "{}"}, http.MethodPatch)
+		})
+		c.eventually(firstStart, "it writes", func() bool { return len(began) == 1 })
+		b := c.start("b", quick)
+		c.eventually(2*time.Second, "it has given up", func() bool { return c.reconciles("a", "widgets/w") == 1 })
+		c.stop(a)
+		if took := time.Since(<-began); took < answered || took > answered+time.Second {
+			t.Errorf("the shard was given away %s after the write was sent, want its answer, after %s", took, answered)
+		}
+		c.eventually(time.Second, "the other holds both", func() bool { return len(b.holds()) == 2 })
+		c.stop(b)
+	})
+}
+
 func TestGroupWorkThatIgnoresItsContextKeepsTheShard(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, object(widgets, "w"))
@@ -276,6 +314,166 @@ func TestGroupWorkThatIgnoresItsContextKeepsTheShard(t *testing.T) {
 			t.Errorf("Run returned %v, want ErrNotLeft", err)
 		}
 		close(release)
+	})
+}
+
+// Without an answer on its Leases a replica's terms end; what ignores that keeps
+// the process from working for the shard again, and has to be told.
+func TestGroupReportsWorkThatOutlivesItsValidity(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, object(widgets, "w"))
+		var cut atomic.Bool
+		c.fault = func(ctx context.Context, _ string) error {
+			if !cut.Load() {
+				return nil
+			}
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		release := make(chan struct{})
+		a := c.start("a", func(context.Context, Key) error { <-release; return nil })
+		c.eventually(firstStart, "it works", func() bool { return len(c.working()) == 1 })
+		if err := errors.Join(a.Ready(), a.Live()); err != nil {
+			t.Errorf("health before: %v", err)
+		}
+		cut.Store(true)
+		c.eventually(lease.Fast.RenewDeadline, "its terms are over", func() bool { return len(a.holds()) == 0 })
+		if err := a.Ready(); err == nil || !strings.Contains(err.Error(), "session: not valid") {
+			t.Errorf("Ready says %v, want that the session is not valid", err)
+		}
+		if err := a.Live(); err != nil {
+			t.Errorf("Live says %v before the DrainTimeout", err)
+		}
+		time.Sleep(a.opts.DrainTimeout)
+		if err := a.Live(); err == nil || !strings.Contains(err.Error(), "widgets.example.com") {
+			t.Errorf("Live says %v, want the shard that is stuck", err)
+		}
+		cut.Store(false)
+		close(release)
+		c.eventually(firstStart, "it works again", func() bool { return c.reconciles("a", "widgets/w") > 1 })
+		if err := errors.Join(a.Ready(), a.Live()); err != nil {
+			t.Errorf("health after: %v", err)
+		}
+		c.stop(a)
+	})
+}
+
+func TestGroupTheNextHolderWaitsForWhatTheLastOneWrote(t *testing.T) {
+	const written = "7"
+	for _, tc := range []struct {
+		name  string
+		shown bool
+		want  time.Duration
+	}{
+		{"until its cache shows it", true, time.Second},
+		{"and no longer than the patience", false, carriedPatience},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newCluster(t, object(widgets, "w"))
+				a := c.start("a", func(ctx context.Context, _ Key) error {
+					term, _ := TermFrom(ctx)
+					term.noteWrite("widgets.example.com", written)
+					return nil
+				})
+				c.eventually(firstStart, "it has written", func() bool { return c.reconciles("a", "widgets/w") == 1 })
+				b := c.start("b", quick)
+				time.Sleep(100 * time.Millisecond)
+				began := time.Now()
+				c.stop(a)
+				if tc.shown {
+					time.AfterFunc(time.Second, func() {
+						w := object(widgets, "w")
+						w.SetResourceVersion(written)
+						if _, err := c.objects.Resource(widgets).Namespace("ns").Update(t.Context(), w, metav1.UpdateOptions{}); err != nil {
+							t.Error(err)
+						}
+					})
+				}
+				c.eventually(firstStart, "the next one reconciles", func() bool { return c.reconciles("b", "widgets/w") > 0 })
+				if took := time.Since(began); took < tc.want || took > tc.want+200*time.Millisecond {
+					t.Errorf("the next holder began after %s, want %s", took, tc.want)
+				}
+				c.stop(b)
+			})
+		})
+	}
+}
+
+// A holder may go before it has seen to an object that ceased to be its own.
+func TestGroupTheNextHolderReconcilesWhatCeasedToPassTheFilter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, object(widgets, "other"))
+		mine := func(u *unstructured.Unstructured) bool { return u.GetLabels()["mine"] == "yes" }
+		var seen sync.Map
+		members := map[string]*member{}
+		for _, name := range []string{"a", "b"} {
+			m := c.prepare(name)
+			err := m.Add(Controller{Resource: widgets, Filter: mine, Reconcile: func(ctx context.Context, key Key) (Result, error) {
+				if name == "a" {
+					<-ctx.Done() // gets nothing done
+					return Result{}, ctx.Err()
+				}
+				seen.Store(key.Name, true)
+				return Result{}, nil
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			m.run()
+			members[name] = m
+			c.eventually(firstStart, "the first holds the type, all are warm", func() bool { return len(members["a"].holds()) == 1 && m.Ready() == nil })
+		}
+		client := c.objects.Resource(widgets).Namespace("ns")
+		w := object(widgets, "w")
+		w.SetLabels(map[string]string{"mine": "yes"})
+		if _, err := client.Create(t.Context(), w, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if _, err := client.Update(t.Context(), object(widgets, "w"), metav1.UpdateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		c.stop(members["a"])
+		c.eventually(time.Second, "the next holder reconciles it", func() bool { _, ok := seen.Load("w"); return ok })
+		if _, ok := seen.Load("other"); ok {
+			t.Error("an object that never passed the filter was reconciled")
+		}
+		c.stop(members["b"])
+	})
+}
+
+func TestGroupObservesOnEveryReplica(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, object(widgets, "w"))
+		var mu sync.Mutex
+		observed := map[string]int{}
+		var members []*member
+		for _, name := range []string{"a", "b"} {
+			m := c.prepare(name)
+			err := m.Add(Controller{
+				Resource:  widgets,
+				Reconcile: func(context.Context, Key) (Result, error) { return Result{}, nil },
+				Observe: func(_ context.Context, key Key) {
+					mu.Lock()
+					defer mu.Unlock()
+					observed[name+" "+key.Name]++
+				},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			m.run()
+			members = append(members, m)
+		}
+		count := func(of string) int { mu.Lock(); defer mu.Unlock(); return observed[of] }
+		c.eventually(time.Second, "both observe what there is", func() bool { return count("a w") == 1 && count("b w") == 1 })
+		if err := c.objects.Resource(widgets).Namespace("ns").Delete(t.Context(), "w", metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		c.eventually(time.Second, "both observe its end", func() bool { return count("a w") == 2 && count("b w") == 2 })
+		c.stop(members...)
 	})
 }
 
@@ -324,7 +522,7 @@ func TestGroupFailuresAreRetriedAndReported(t *testing.T) {
 func (m *member) driverBoot() string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, t := range m.tenures {
+	for t := range m.tenures {
 		if id, err := lease.ParseIdentity(t.term.Identity()); err == nil {
 			return id.Boot
 		}
@@ -417,6 +615,23 @@ func TestGroupRefusesWhatCannotWork(t *testing.T) {
 		c.stop(m)
 		if err := m.Run(t.Context()); err == nil {
 			t.Error("a group runs twice")
+		}
+	})
+}
+
+func TestGroupARoleThatMovedAwayIsNoProblemAnyMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRole(Role{Name: "nightly", Run: func(context.Context) error { return errors.New("no ink") }})
+		tenure := newTenure(t.Context(), lease.Term{Shard: "nightly"}, lease.NewValidity(lease.MonotonicClock()))
+		time.AfterFunc(time.Minute, func() {
+			if got := r.problems.summary(); !strings.Contains(got, "no ink") {
+				t.Errorf("while it fails, the problem is %q", got)
+			}
+			tenure.end(ErrTermOver)
+		})
+		r.lead(tenure)
+		if got := r.problems.summary(); got != "" {
+			t.Errorf("after the term, the problem is %q", got)
 		}
 	})
 }

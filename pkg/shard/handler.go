@@ -25,7 +25,7 @@ func (h *handler) Granted(record lease.Term, v *lease.Validity) {
 	klog.FromContext(t.ctx).Info("Promoted", "cause", record.How, "identity", record.Identity)
 	g.metrics.granted(record)
 	g.mu.Lock()
-	g.tenures[record.Shard] = t
+	g.tenures[t] = true
 	g.mu.Unlock()
 	g.tasks.Go(func() error {
 		g.serve(t)
@@ -36,15 +36,25 @@ func (h *handler) Granted(record lease.Term, v *lease.Validity) {
 // serve works for one term, and reports that it has ended.
 func (g *Group) serve(t *tenure) {
 	g.awaitCarried(t)
-	drained := t.run(g.duties(t.term.Shard()))
-	g.metrics.drained(t.term.Shard(), drained)
+	drained := t.run(g.duties(t.term.Shard()), g.opts.DrainTimeout, func() {
+		klog.FromContext(t.ctx).Error(nil, "Work ignores its context: the shard cannot be handed over before it has returned", "after", g.opts.DrainTimeout)
+	})
 	g.mu.Lock()
-	delete(g.stuck, t.term.Shard())
-	if g.tenures[t.term.Shard()] == t {
-		delete(g.tenures, t.term.Shard())
-	}
+	delete(g.tenures, t)
+	held := g.tenureOf(func(other *tenure) bool { return other.term.Shard() == t.term.Shard() }) != nil
 	g.mu.Unlock()
+	g.metrics.drained(t.term.Shard(), drained, held)
 	g.driver.Drained(t.term.record, t.term.writes())
+}
+
+// tenureOf finds a tenure whose work has not ended, or nil; g.mu is held.
+func (g *Group) tenureOf(is func(*tenure) bool) *tenure {
+	for t := range g.tenures {
+		if is(t) {
+			return t
+		}
+	}
+	return nil
 }
 
 const (
@@ -73,26 +83,27 @@ func (g *Group) awaitCarried(t *tenure) {
 // Revoked ends a tenure: at once, or by and by.
 func (h *handler) Revoked(r lease.Revoked) {
 	g := (*Group)(h)
-	g.mu.Lock()
-	t := g.tenures[r.Term.Shard]
-	g.mu.Unlock()
-	g.metrics.ended(r.Term.Shard, r.Cause)
-	if t == nil || t.term.record.Epoch != r.Term.Epoch || t.term.record.UID != r.Term.UID {
-		return
-	}
-	log := klog.FromContext(t.ctx)
-	if !r.Graceful {
+	g.metrics.revoked(r)
+	log := klog.FromContext(g.base).WithValues("shard", r.Term.Shard, "epoch", r.Term.Epoch)
+	if r.Graceful {
+		log.Info("Draining", "cause", r.Cause, "successor", r.Successor)
+	} else {
 		log.Info("Demoted", "cause", r.Cause)
+	}
+	g.mu.Lock()
+	t := g.tenureOf(func(t *tenure) bool {
+		have := t.term.record
+		return have.Shard == r.Term.Shard && have.UID == r.Term.UID && have.Epoch == r.Term.Epoch
+	})
+	g.mu.Unlock()
+	if t == nil {
+		return // its work noticed by itself that the validity had passed
+	}
+	if !r.Graceful {
 		t.end(fmt.Errorf("%w: %s", ErrTermOver, r.Cause))
 		return
 	}
-	log.Info("Draining", "cause", r.Cause, "successor", r.Successor)
-	t.drain(fmt.Errorf("%w: %s", ErrHandedOver, r.Cause), g.opts.DrainGrace, g.opts.DrainTimeout, func() {
-		g.mu.Lock()
-		g.stuck[r.Term.Shard] = true
-		g.mu.Unlock()
-		log.Error(nil, "A reconcile ignores its context: the shard cannot be handed over", "after", g.opts.DrainTimeout)
-	})
+	t.drain(fmt.Errorf("%w: %s", ErrHandedOver, r.Cause), g.opts.DrainGrace)
 }
 
 // Noted logs the rest.

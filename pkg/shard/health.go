@@ -6,7 +6,6 @@ package shard
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 )
@@ -16,14 +15,22 @@ import (
 func (g *Group) Live() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if len(g.stuck) == 0 {
+	var stuck []string
+	for t := range g.tenures {
+		if t.overdue(g.opts.DrainTimeout) {
+			stuck = append(stuck, t.term.Shard())
+		}
+	}
+	if len(stuck) == 0 {
 		return nil
 	}
-	return fmt.Errorf("drain: a reconcile ignores its context and keeps %s", strings.Join(slices.Sorted(maps.Keys(g.stuck)), ", "))
+	slices.Sort(stuck)
+	return fmt.Errorf("drain: work ignores its context and keeps %s", strings.Join(slices.Compact(stuck), ", "))
 }
 
-// Ready says why the replica cannot take every shard yet, or nil. A type that
-// the API server does not serve is not held against it.
+// Ready says why the replica cannot take every shard now, or nil: its session
+// has to be valid and its caches complete. A type that the API server does not
+// serve is not held against it.
 func (g *Group) Ready() error {
 	g.mu.Lock()
 	started, controllers := g.started, g.controllers
@@ -32,6 +39,9 @@ func (g *Group) Ready() error {
 		return errors.New("group: not started")
 	}
 	var errs []error
+	if !g.driver.Valid() {
+		errs = append(errs, errors.New("session: not valid: no heartbeat of this replica has come back on its watch of the group's Leases lately"))
+	}
 	for _, c := range controllers {
 		if reason := c.unready(); reason != "" {
 			errs = append(errs, fmt.Errorf("caches: controller %s waits for %s", c.Name, reason))

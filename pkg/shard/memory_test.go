@@ -10,24 +10,25 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf8"
 )
 
-func TestDeletionsAreForgotten(t *testing.T) {
+func TestDeparturesAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDeletions()
+		d := newDepartures()
 		d.add(key("early"))
-		time.Sleep(rememberDeletions)
+		time.Sleep(rememberDepartures)
 		d.add(key("late"))
 		time.Sleep(time.Second)
 		if got := d.recent(); len(got) != 1 || got[0].Name != "late" {
 			t.Errorf("remembered %v, want only the late one", got)
 		}
-		for i := range 2 * maxDeletions {
+		for i := range 2 * maxDepartures {
 			d.add(key(fmt.Sprint(i)))
 		}
 		got := d.recent()
-		if len(got) != maxDeletions || got[0].Name != fmt.Sprint(maxDeletions) {
-			t.Errorf("remembered %d from %v on, want the newest %d", len(got), got[0], maxDeletions)
+		if len(got) != maxDepartures || got[0].Name != fmt.Sprint(maxDepartures) {
+			t.Errorf("remembered %d from %v on, want the newest %d", len(got), got[0], maxDepartures)
 		}
 	})
 }
@@ -47,6 +48,10 @@ func TestProblemsAreSummedUp(t *testing.T) {
 	p.add(key("c"), errors.New(strings.Repeat("long ", 1000)))
 	if got := p.summary(); len(got) > maxProblem+len("...") {
 		t.Errorf("the summary has %d bytes, want %d at most", len(got), maxProblem)
+	}
+	p.add(key("d"), errors.New("panic: no paint\n\tgoroutine 1\n"+strings.Repeat("ä", maxProblem)))
+	if got := p.summary(); strings.ContainsAny(got, "\n\t") || !utf8.ValidString(got) {
+		t.Errorf("the summary %q is not one line of text", got)
 	}
 	p.clear()
 	if got := p.summary(); got != "" {

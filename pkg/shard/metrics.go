@@ -66,12 +66,21 @@ func (m *metrics) granted(t lease.Term) {
 	m.gained.WithLabelValues(t.Shard, string(t.How)).Inc()
 }
 
-func (m *metrics) ended(shard string, cause lease.Cause) {
-	m.held.WithLabelValues(shard).Set(0)
-	m.lost.WithLabelValues(shard, string(cause)).Inc()
+// revoked counts a term that is to end. A graceful one is held until it has
+// drained.
+func (m *metrics) revoked(r lease.Revoked) {
+	if !r.Graceful {
+		m.held.WithLabelValues(r.Term.Shard).Set(0)
+	}
+	m.lost.WithLabelValues(r.Term.Shard, string(r.Cause)).Inc()
 }
 
-func (m *metrics) drained(shard string, took time.Duration) {
+// drained counts a term whose work has ended; held says that another of the
+// shard has begun meanwhile.
+func (m *metrics) drained(shard string, took time.Duration, held bool) {
+	if !held {
+		m.held.WithLabelValues(shard).Set(0)
+	}
 	m.drains.WithLabelValues(shard).Observe(took.Seconds())
 }
 

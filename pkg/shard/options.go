@@ -6,6 +6,7 @@ package shard
 import (
 	"cmp"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -51,8 +52,10 @@ type GroupOptions struct {
 	// DrainGrace is how long reconciles may go on after a shard is to be handed
 	// over, before their contexts are cancelled. Default 1 s.
 	DrainGrace time.Duration
-	// DrainTimeout is after how long a reconcile that ignores its context is
-	// reported as stuck. The shard stays until it has returned. Default 20 s.
+	// DrainTimeout is after how long work that ignores its context is reported
+	// as stuck: see [Group.Live]. The shard stays until it has returned. It is
+	// also for how long a write that nobody awaits any more keeps the shard.
+	// Default 20 s.
 	DrainTimeout time.Duration
 	// LeaveTimeout is how long Run, once its context is done, tries to hand
 	// everything over. Less than the Pod's termination grace period. Default
@@ -92,7 +95,13 @@ func (o *GroupOptions) setDefaults() error {
 	if o.Clock == nil {
 		o.Clock = lease.BootClock()
 	}
-	return nil
+	var errs []error
+	for name, d := range map[string]time.Duration{"drainGrace": o.DrainGrace, "drainTimeout": o.DrainTimeout, "leaveTimeout": o.LeaveTimeout} {
+		if d < 0 {
+			errs = append(errs, fmt.Errorf("%s: %s is not allowed: use 0 for the default, or more", name, d))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // election is what the options mean to the election.

@@ -55,9 +55,12 @@ func (p *problems) summary() string {
 	return shorten(fmt.Sprintf("%d failing, last %s: %s", len(p.failing), p.last, p.failing[p.last]))
 }
 
+// shorten makes one line of a text, such as a panic with its stack, that is not
+// too long for a table.
 func shorten(s string) string {
+	s = strings.Join(strings.Fields(s), " ")
 	if len(s) <= maxProblem {
 		return s
 	}
-	return s[:maxProblem] + "..."
+	return strings.ToValidUTF8(s[:maxProblem], "") + "..." // the cut may split a character
 }

@@ -32,20 +32,19 @@ func (g *Group) reportLoop(ctx context.Context) error {
 	ticker := time.NewTicker(lookInterval)
 	defer ticker.Stop()
 	var served []lease.ShardSpec
-	said := lease.Reported{Ready: true}
-	g.driver.Report(said)
-	lastLoad, waiting := time.Now(), map[string]cacheWait{}
+	said := lease.Reported{}
+	lastLoad, waiting := time.Now(), map[*controller]cacheWait{}
 	for {
 		if now := g.served(); !slices.Equal(now, served) {
 			g.driver.Configure(now)
 			served = now
 		}
-		report := lease.Reported{Ready: true, Problems: g.failures(ctx, waiting)}
+		report := lease.Reported{Ready: said.Ready || g.answered(), Problems: g.failures(ctx, waiting)}
 		if since := time.Since(lastLoad); since >= loadInterval {
 			report.Load = g.load(since)
 			lastLoad = time.Now()
 		}
-		if report.Load != nil || !maps.Equal(report.Problems, said.Problems) {
+		if report.Load != nil || report.Ready != said.Ready || !maps.Equal(report.Problems, said.Problems) {
 			g.driver.Report(report)
 			said = report
 		}
@@ -55,6 +54,13 @@ func (g *Group) reportLoop(ctx context.Context) error {
 		case <-ticker.C:
 		}
 	}
+}
+
+// answered tells whether all that this replica can hold soon is in its caches.
+// From then on it is ready: a type that appears later is one that it does not
+// serve yet, and nothing else suffers from that.
+func (g *Group) answered() bool {
+	return !slices.ContainsFunc(g.controllers, func(c *controller) bool { return !c.answered() })
 }
 
 // cacheWait is a wait for a cache that is not complete.
@@ -68,11 +74,11 @@ type cacheWait struct {
 const logWaitAfter = 5 * time.Second
 
 // failures says, per shard, what does not work; waiting remembers since when.
-func (g *Group) failures(ctx context.Context, waiting map[string]cacheWait) map[string]string {
+func (g *Group) failures(ctx context.Context, waiting map[*controller]cacheWait) map[string]string {
 	all := map[string]string{}
 	for _, c := range g.controllers {
 		reason := shorten(c.unsynced())
-		w := waiting[c.Name]
+		w := waiting[c]
 		if reason != w.reason {
 			w = cacheWait{reason: reason, since: time.Now()}
 		}
@@ -80,7 +86,7 @@ func (g *Group) failures(ctx context.Context, waiting map[string]cacheWait) map[
 			w.logged = true
 			klog.FromContext(ctx).Info("A controller waits for a cache", "shard", c.shard, "controller", c.Name, "cache", reason)
 		}
-		waiting[c.Name] = w
+		waiting[c] = w
 		if reason == "" {
 			reason = c.problems.summary()
 		}

@@ -59,6 +59,7 @@ func newRole(r Role) *role {
 // tenure's first word.
 func (r *role) lead(t *tenure) {
 	ctx := t.taking
+	defer r.problems.clear()
 	select {
 	case r.running <- struct{}{}:
 		defer func() { <-r.running }()

@@ -31,8 +31,9 @@ type tenure struct {
 	taking context.Context
 	stop   context.CancelCauseFunc
 
-	mu     sync.Mutex
-	timers []*time.Timer
+	mu      sync.Mutex
+	stopped time.Time // when taking ended; zero before
+	grace   *time.Timer
 }
 
 // newTenure starts the clock of a term: the context ends with its validity.
@@ -44,9 +45,11 @@ func newTenure(parent context.Context, record lease.Term, v *lease.Validity) *te
 	return &tenure{term: term, ctx: ctx, cancel: cancel, taking: taking, stop: stop}
 }
 
-// run does the duties of the shard until the last has returned, and says how
-// long that took since the tenure was stopped.
-func (t *tenure) run(duties []duty) (drained time.Duration) {
+// run does the duties of the shard until the last has returned and its writes
+// have been answered, and says how long that took since the tenure was stopped.
+// For writes it waits until the patience is over, for work without limit: stuck
+// is called if that takes longer.
+func (t *tenure) run(duties []duty, patience time.Duration, stuck func()) (drained time.Duration) {
 	unwatch := t.term.whenOver(func() { t.end(fmt.Errorf("%w: its validity has passed", ErrTermOver)) })
 	defer unwatch()
 	var g errgroup.Group
@@ -58,23 +61,31 @@ func (t *tenure) run(duties []duty) (drained time.Duration) {
 	}
 	<-t.taking.Done()
 	stopped := time.Now()
-	_ = g.Wait()
-	t.term.end()
-	t.cancel(context.Cause(t.taking))
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, timer := range t.timers {
-		timer.Stop()
-	}
+	t.stopped = stopped
+	t.mu.Unlock()
+	late := time.AfterFunc(patience, stuck)
+	_ = g.Wait()
+	late.Stop()
+	t.term.awaitWrites(patience - time.Since(stopped))
+	t.end(context.Cause(t.taking))
 	return time.Since(stopped)
 }
 
+// overdue tells whether the tenure was stopped longer ago than the patience.
+// One that has returned is not asked any more.
+func (t *tenure) overdue(patience time.Duration) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return !t.stopped.IsZero() && time.Since(t.stopped) >= patience
+}
+
 // drain stops taking keys, and cancels what still runs once the grace is over.
-// If it does not return even so, stuck is called after the patience.
-func (t *tenure) drain(cause error, grace, patience time.Duration, stuck func()) {
+func (t *tenure) drain(cause error, grace time.Duration) {
 	t.stop(cause)
-	t.after(grace, func() { t.cancel(cause) })
-	t.after(patience, stuck)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.grace = time.AfterFunc(grace, func() { t.cancel(cause) })
 }
 
 // end stops and cancels everything at once.
@@ -82,10 +93,9 @@ func (t *tenure) end(cause error) {
 	t.term.end()
 	t.stop(cause)
 	t.cancel(cause)
-}
-
-func (t *tenure) after(d time.Duration, f func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.timers = append(t.timers, time.AfterFunc(d, f))
+	if t.grace != nil {
+		t.grace.Stop()
+	}
 }

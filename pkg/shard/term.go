@@ -5,6 +5,7 @@ package shard
 
 import (
 	"context"
+	"maps"
 	"sync"
 	"time"
 
@@ -20,8 +21,11 @@ type Term struct {
 	life context.Context
 	end  context.CancelFunc
 
-	mu    sync.Mutex
-	wrote map[string]string // resource type -> newest resourceVersion written
+	mu         sync.Mutex
+	wrote      map[string]string // resource type -> newest resourceVersion written
+	unanswered int               // writes that were sent, and not answered yet
+	closed     bool              // no further write may be sent
+	quiet      chan struct{}     // closed with the last answer, once somebody waits for it
 }
 
 func newTerm(record lease.Term, v *lease.Validity) *Term {
@@ -107,7 +111,48 @@ func (t *Term) noteWrite(resource, resourceVersion string) {
 func (t *Term) writes() map[string]string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.wrote
+	return maps.Clone(t.wrote)
+}
+
+// sending counts a write that is about to be sent; false if it must not be,
+// because all work of the term has ended.
+func (t *Term) sending() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return false
+	}
+	t.unanswered++
+	return true
+}
+
+// answered counts a write whose outcome is known, or never will be.
+func (t *Term) answered() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.unanswered--
+	if t.unanswered == 0 && t.quiet != nil {
+		close(t.quiet)
+		t.quiet = nil
+	}
+}
+
+// awaitWrites refuses further writes and waits, no longer than the patience,
+// until all that were sent have been answered (R13).
+func (t *Term) awaitWrites(patience time.Duration) {
+	t.mu.Lock()
+	t.closed = true
+	if t.unanswered == 0 {
+		t.mu.Unlock()
+		return
+	}
+	quiet := make(chan struct{})
+	t.quiet = quiet
+	t.mu.Unlock()
+	select {
+	case <-quiet:
+	case <-time.After(patience):
+	}
 }
 
 type contextKey int

@@ -51,19 +51,22 @@ var errInterrupted = errors.New("interrupted; everything that it had made is rem
 func (d *demo) run(ctx context.Context) error {
 	err := d.show(ctx)
 	if ctx.Err() != nil {
-		err = errInterrupted
-		if d.finished {
-			err = nil // that is how one ends a demo with KEEP
-		}
+		err = nil // whatever was interrupted
 	}
 	if cleanUp := d.cleanUp(); cleanUp != nil {
 		err = errors.Join(err, fmt.Errorf("cleaning up: %w", cleanUp))
 	}
-	if err != nil && !errors.Is(err, errInterrupted) {
+	if err != nil {
+		if os.Remove(d.dir) == nil { // it was empty
+			return fmt.Errorf("failed: %w", err)
+		}
 		return fmt.Errorf("failed: %w\nall logs are in %s", err, d.dir)
 	}
-	if err := errors.Join(err, os.RemoveAll(d.dir)); err != nil {
+	if err := os.RemoveAll(d.dir); err != nil {
 		return err
+	}
+	if !d.finished {
+		return errInterrupted
 	}
 	if !d.keep {
 		d.linef("demo: ok")

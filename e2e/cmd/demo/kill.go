@@ -69,12 +69,12 @@ func (d *demo) watchTakeOver(ctx context.Context, victim string, lost []exampleT
 		}
 		slowest = max(slowest, acquired.Sub(killed))
 		text := fmt.Sprintf("%s took over %s after %s", heir, t.resource.Resource, seconds(acquired.Sub(killed)))
-		wrote, known, err := d.writers.awaitWrite(ctx, t, heir, killed)
+		wrote, known, err := d.writers.awaitWrite(ctx, t, victim, killed)
 		if err != nil {
 			return d.withStatus(ctx, err)
 		}
 		if known {
-			text += fmt.Sprintf(", and had written its first status after %s", seconds(wrote.Sub(killed)))
+			text += fmt.Sprintf(", and the first status was written after %s", seconds(wrote.Sub(killed)))
 		}
 		d.linef("    %s", text)
 	}
