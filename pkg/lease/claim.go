@@ -4,6 +4,8 @@
 package lease
 
 import (
+	"cmp"
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -166,9 +168,13 @@ func (e *Election) drained(ev Drained) {
 	switch {
 	case c == nil:
 	case c.phase != idle && c.term.UID == t.UID && c.term.Epoch == t.Epoch:
-		// While held: the work noticed by itself that the validity has passed.
 		c.drained = true
 		c.carried = ev.Wrote
+		if c.phase == held {
+			// The work saw the end of the validity just before that was
+			// extended after all: nobody works for this term any more.
+			c.phase, c.cause, c.successor = draining, CauseLapsed, ""
+		}
 	case c.working > 0:
 		c.working--
 	}
@@ -178,7 +184,14 @@ func (e *Election) drained(ev Drained) {
 func (e *Election) actIdle(c *claim, known *entry, plan Plan) {
 	name := ShardLeaseName(e.cfg.Group, c.shard)
 	_, configured := e.shards[c.shard]
-	if !e.session.valid(e.now) || !e.free(name) {
+	if !e.session.valid(e.now) {
+		return
+	}
+	if known != nil && e.grantable(c, known) {
+		e.grant(c, known) // the watch may show it before the reply comes
+		return
+	}
+	if !e.free(name) {
 		return
 	}
 	if known == nil {
@@ -192,21 +205,24 @@ func (e *Election) actIdle(c *claim, known *entry, plan Plan) {
 		e.adopt(known)
 	case known.shard.Epoch == math.MaxInt32:
 		// No later term can be told from this one: the Lease has to be deleted.
-	case known.shard.Holder == e.Identity() && known.shard.Session:
-		e.actNamed(c, known, plan)
+	case known.shard.Holder == e.Identity():
+		e.goOn(c, known, plan)
 	case e.view.settled(known) && configured && !e.leaving && e.vacancy(c, known) && e.myTurn(c, plan):
 		e.take(c, known)
 	}
 }
 
-// actNamed looks after a shard whose record names this very session although
-// it has no term of it: a transfer received or a claim that succeeded, which
-// starts a term; or a term that is over, whose shard has to go on.
-func (e *Election) actNamed(c *claim, known *entry, plan Plan) {
-	if ended := c.ended.uid == known.shard.UID && known.shard.Epoch <= c.ended.epoch; !ended {
-		e.grant(c, known)
-		return
-	}
+// grantable tells whether the record names this very session at an epoch above
+// all that are over here: a transfer received, or a claim that succeeded.
+func (e *Election) grantable(c *claim, known *entry) bool {
+	s := known.shard
+	ended := c.ended.uid == s.UID && s.Epoch <= c.ended.epoch
+	return known.shown && s.Holder == e.Identity() && s.Session && s.Epoch < math.MaxInt32 && !ended
+}
+
+// goOn looks after a shard whose record still names this session although its
+// term is over.
+func (e *Election) goOn(c *claim, known *entry, plan Plan) {
 	if !e.view.settled(known) {
 		return
 	}
@@ -249,8 +265,9 @@ func (e *Election) vacancy(c *claim, known *entry) bool {
 	case s.Session:
 		vacant = e.over(s.Holder) || e.expired(s.Holder, s.Duration)
 	default: // the standard rules (R14)
-		due := max(known.changed, e.session.since).Add(s.Duration)
-		vacant = e.confirmedAt(due)
+		duration := cmp.Or(s.Duration, e.cfg.Timings.LeaseDuration)
+		due := max(known.changed, e.session.since).Add(duration)
+		vacant = e.entitled(c, known) && e.confirmedAt(due)
 	}
 	switch {
 	case !vacant:
@@ -261,15 +278,15 @@ func (e *Election) vacancy(c *claim, known *entry) bool {
 	return vacant
 }
 
-// entitled tells whether an unowned shard Lease may be claimed (R6b). One that
-// has had a holder may: its first claim waited. A new one may be the successor
-// of a deleted Lease whose holder does not know yet, unless the layout record
-// shows that there never was another.
+// entitled tells whether this very Lease may have a holder yet (R6b). One that
+// has been claimed before may: its first claim waited. A new one may be the
+// successor of a deleted Lease whose holder does not know yet, unless the layout
+// record shows that there never was another.
 func (e *Election) entitled(c *claim, known *entry) bool {
-	if known.shard.Epoch > 0 || e.layout().layout.Shards[c.shard].FirstUID == known.shard.UID {
+	if known.shard.Claimed || e.layout().layout.Shards[c.shard].FirstUID == known.shard.UID {
 		return true
 	}
-	due := known.appeared.Add(e.view.longestDuration(e.cfg.Timings.LeaseDuration))
+	due := known.appeared.Add(max(e.view.longest, e.cfg.Timings.LeaseDuration))
 	if e.now < due {
 		e.wakeAt(due)
 		return false
@@ -377,14 +394,30 @@ func (e *Election) holderOp(c *claim, known *entry, holder string, carried map[s
 	l.Annotations = annotate(l.Annotations, map[string]string{
 		AnnotationSession:  holder,
 		AnnotationDuration: e.durationOf(holder).String(),
+		AnnotationClaimed:  string(l.UID),
 		AnnotationResource: resource,
-		AnnotationCarried:  encodeMap(carried),
+		AnnotationCarried:  encodeMap(newest(known.shard.Carried, carried)),
 		annotationHow:      string(CauseTransfer),
 	})
 	l.Spec.HolderIdentity = &holder
 	l.Spec.LeaseDurationSeconds = ptr.To[int32](foreignDuration)
 	l.Spec.LeaseTransitions = ptr.To(c.nextEpoch(known))
 	return Op{Verb: Update, Name: l.Name, Lease: l, Stamp: StampAcquire, Why: why}
+}
+
+// newest merges what two terms wrote: of each resource type the newer
+// resourceVersion. A term that wrote nothing hands on what it was given.
+func newest(a, b map[string]string) map[string]string {
+	merged := maps.Clone(a)
+	for resource, rv := range b {
+		if merged == nil {
+			merged = map[string]string{}
+		}
+		if parseRV(rv) > parseRV(merged[resource]) {
+			merged[resource] = rv
+		}
+	}
+	return merged
 }
 
 // releaseOp gives the shard to nobody: anyone may claim it at once.

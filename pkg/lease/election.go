@@ -323,10 +323,10 @@ func (e *Election) replied(r Replied) {
 
 // learn brings the answer to a successful request into the view.
 func (e *Election) learn(op Op, r Replied) {
-	if r.Lease == nil || r.Lease.Name != op.Name {
-		return
-	}
-	if op.Verb != Delete {
+	switch {
+	case op.Verb == Delete:
+		delete(e.view.leases, op.Name) // or it would be deleted again before the watch shows it
+	case r.Lease != nil && r.Lease.Name == op.Name:
 		e.view.heard(e.now, r.Lease)
 	}
 }
@@ -355,17 +355,18 @@ type backoff struct {
 	failures uint
 }
 
-// fail doubles the wait up to limit, the RenewInterval, so that a retry still
-// fits before the deadline. The jitter comes from a hash: the machine has no
-// randomness of its own.
-func (b *backoff) fail(now Instant, o Outcome, salt string, limit time.Duration) {
+// fail doubles the wait up to a quarter of the interval between heartbeats: when
+// an outage ends, however long it was, the next attempt must come before the
+// deadline that the last heartbeat left. The jitter comes from a hash: the
+// machine has no randomness of its own.
+func (b *backoff) fail(now Instant, o Outcome, salt string, interval time.Duration) {
 	b.failures++
-	wait := min(limit, limit/32<<min(b.failures, 6))
+	wait := min(interval/4, interval/32<<min(b.failures, 6))
 	if o == Conflict && b.failures == 1 {
 		wait = 0 // somebody else was faster once: look again, at once
 	}
 	if o == Rejected {
-		wait = limit
+		wait = interval
 	}
 	h := fnv.New64a()
 	fmt.Fprintf(h, "%s/%d", salt, b.failures)

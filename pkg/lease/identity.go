@@ -43,9 +43,9 @@ func (r Replica) uid() types.UID {
 
 // validate refuses what would make an identity ambiguous.
 func (r Replica) validate() error {
-	for what, label := range map[string]string{"container": r.Container, "boot nonce": r.Boot, "pod UID": string(r.uid())} {
-		if problems := validation.IsDNS1123Label(label); len(problems) > 0 {
-			return fmt.Errorf("replica: %s %q: %s", what, label, strings.Join(problems, ", "))
+	for _, label := range []struct{ what, value string }{{"container", r.Container}, {"boot nonce", r.Boot}, {"pod UID", string(r.uid())}} {
+		if problems := validation.IsDNS1123Label(label.value); len(problems) > 0 {
+			return fmt.Errorf("replica: %s %q: %s", label.what, label.value, strings.Join(problems, ", "))
 		}
 	}
 	if problems := validation.IsDNS1123Subdomain(r.Pod); len(problems) > 0 {
@@ -55,35 +55,53 @@ func (r Replica) validate() error {
 }
 
 func (i Identity) String() string {
-	return fmt.Sprintf("%s_%s_%s.%s.%d", i.Pod, i.uid(), i.Container, i.Boot, i.Incarnation)
+	return i.Pod + "_" + string(i.uid()) + "_" + i.Container + "." + i.Boot + "." + strconv.FormatUint(uint64(i.Incarnation), 10)
 }
 
 // ParseIdentity reads what [Identity.String] wrote. Anything else, such as the
-// identity of a foreign elector, is an error.
+// identity of a foreign elector, is an error. It is called for every Lease at
+// every step of the machine, so it uses no regular expressions.
 func ParseIdentity(s string) (Identity, error) {
-	fail := func() (Identity, error) {
+	pod, rest, _ := strings.Cut(s, "_")
+	uid, nonce, _ := strings.Cut(rest, "_")
+	container, nonce, _ := strings.Cut(nonce, ".")
+	boot, incarnation, _ := strings.Cut(nonce, ".")
+	n, err := strconv.ParseUint(incarnation, 10, 32)
+	if err != nil || strconv.FormatUint(n, 10) != incarnation ||
+		!isSubdomain(pod) || !isLabel(uid) || !isLabel(container) || !isLabel(boot) {
 		return Identity{}, fmt.Errorf("identity %q: want <pod>_<pod UID>_<container>.<boot>.<incarnation>", s)
 	}
-	parts := strings.Split(s, "_")
-	if len(parts) != 3 {
-		return fail()
-	}
-	nonce := strings.Split(parts[2], ".")
-	if len(nonce) != 3 {
-		return fail()
-	}
-	n, err := strconv.ParseUint(nonce[2], 10, 32)
-	if err != nil {
-		return fail()
-	}
-	id := Identity{
-		Replica:     Replica{Pod: parts[0], UID: types.UID(parts[1]), Container: nonce[0], Boot: nonce[1]},
+	return Identity{
+		Replica:     Replica{Pod: pod, UID: types.UID(uid), Container: container, Boot: boot},
 		Incarnation: uint32(n),
+	}, nil
+}
+
+// isLabel tells what [validation.IsDNS1123Label] does.
+func isLabel(s string) bool {
+	return len(s) <= validation.DNS1123LabelMaxLength && isSubdomain(s) && !strings.Contains(s, ".")
+}
+
+// isSubdomain tells what [validation.IsDNS1123Subdomain] does: letters, digits
+// and hyphens, in parts that neither begin nor end with a hyphen.
+func isSubdomain(s string) bool {
+	if len(s) > validation.DNS1123SubdomainMaxLength {
+		return false
 	}
-	if id.validate() != nil || id.String() != s {
-		return fail()
+	inner := false // the last byte was a letter or a digit: a part may end here
+	for i := range len(s) {
+		switch c := s[i]; {
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
+			inner = true
+		case c == '-' && i > 0 && s[i-1] != '.':
+			inner = false
+		case c == '.' && inner:
+			inner = false
+		default:
+			return false
+		}
 	}
-	return id, nil
+	return inner
 }
 
 // sameReplica tells whether two identities are sessions of one container: they

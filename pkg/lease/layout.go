@@ -70,7 +70,8 @@ func (e *Election) nextLayout(known *entry) (next Layout, due bool) {
 		}
 		next.Shards[shard] = first
 	}
-	due = len(next.Shards) > len(known.layout.Shards) || next.Settled != known.layout.Settled
+	due = len(next.Shards) > len(known.layout.Shards) || next.Settled != known.layout.Settled ||
+		!known.shown // somebody took its label away: nobody would see the next change
 	return next, due
 }
 
@@ -95,7 +96,7 @@ func (e *Election) layoutSettled(known *entry) bool {
 	if known.layout.Settled {
 		return true
 	}
-	due := known.appeared.Add(e.view.longestDuration(e.cfg.Timings.LeaseDuration))
+	due := known.appeared.Add(max(e.view.longest, e.cfg.Timings.LeaseDuration))
 	if e.now < due {
 		e.wakeAt(due)
 		return false

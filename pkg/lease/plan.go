@@ -59,16 +59,21 @@ func (e *Election) plan() Plan {
 	return e.cfg.Assign(Snapshot{Members: e.members, Shards: e.assignables()})
 }
 
+// liveMembers are this replica, whatever has become of its record, and all whose
+// records show that their session goes on.
 func (e *Election) liveMembers() []Candidate {
-	var live []Candidate
+	live := []Candidate{{
+		Identity: e.Identity(), Revision: e.cfg.Revision, Ready: e.report.Ready, Leaving: e.leaving,
+		Serves: slices.Sorted(maps.Keys(e.shards)),
+	}}
 	for _, name := range e.view.names() {
-		m := e.view.leases[name].member
+		known := e.view.leases[name]
+		m := known.member
 		switch {
-		case !e.view.isMember(name) || m.Holder == "" || m.Ended == m.Holder:
+		case !e.view.isMember(name) || name == e.ownLease() || m.Ended == m.Holder:
 			continue
-		case name == e.ownLease():
-			m.Holder, m.Ready, m.Leaving = e.Identity(), e.report.Ready, e.leaving
-			m.Serves = slices.Sorted(maps.Keys(e.shards))
+		case e.memberOf(m.Holder) != known: // a copy of somebody else's
+			continue
 		case e.expired(m.Holder, m.Duration):
 			continue
 		}

@@ -39,6 +39,7 @@ const (
 	AnnotationProblems = "shardctl.dev/problems" // member: JSON, shard -> what fails there
 
 	AnnotationSession  = "shardctl.dev/session"          // shard: equals spec.holderIdentity in session mode (R14)
+	AnnotationClaimed  = "shardctl.dev/claimed"          // shard: UID of the Lease when it was last claimed: a copy has another (R6b)
 	AnnotationDuration = "shardctl.dev/session-duration" // shard: the session's LeaseDuration, a Go duration
 	AnnotationResource = "shardctl.dev/resource"         // shard: resource type, as resource.group
 	AnnotationCarried  = "shardctl.dev/carried"          // shard: JSON, resource -> newest resourceVersion the last holder wrote
@@ -63,7 +64,7 @@ func ShardLeaseName(group, shard string) string { return group + "." + shard }
 
 // memberLeaseName is the name of the member Lease of a replica.
 func memberLeaseName(group string, r Replica) string {
-	return fmt.Sprintf("%s.member-%s.%s", group, r.uid(), r.Container)
+	return group + ".member-" + string(r.uid()) + "." + r.Container
 }
 
 // LayoutLeaseName is the name of the Lease with the layout record. Whoever
@@ -90,11 +91,15 @@ type Member struct {
 
 // Shard is what a shard Lease says.
 type Shard struct {
-	Name     string // of the Lease
-	UID      types.UID
-	Created  int64 // seconds since 1970, by the API server
-	Holder   string
-	Session  bool // renewed by the holder's session (R14), else by itself
+	Name    string // of the Lease
+	UID     types.UID
+	Created int64 // seconds since 1970, by the API server
+	Holder  string
+	Session bool // renewed by the holder's session (R14), else by itself
+	// Claimed says that the group has claimed this very Lease before. What
+	// a Lease made from a backup or a copy says of a session is void: it is
+	// unowned.
+	Claimed  bool
 	Duration time.Duration
 	Epoch    int32
 	Resource string
@@ -156,9 +161,13 @@ func DecodeShard(l *coordinationv1.Lease) Shard {
 		Resource: l.Annotations[AnnotationResource],
 		Carried:  decodeMap[string](l.Annotations[AnnotationCarried]),
 	}
+	s.Claimed = l.UID != "" && l.Annotations[AnnotationClaimed] == string(l.UID)
 	s.Session = s.Holder != "" && l.Annotations[AnnotationSession] == s.Holder
-	if s.Session {
+	switch {
+	case s.Session && s.Claimed:
 		s.Duration, _ = time.ParseDuration(l.Annotations[AnnotationDuration])
+	case s.Session:
+		s.Holder, s.Session, s.Duration = "", false, 0
 	}
 	if l.Spec.RenewTime != nil {
 		s.stamp = l.Spec.RenewTime.UTC().Format(time.RFC3339Nano)

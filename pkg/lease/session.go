@@ -86,7 +86,12 @@ func (e *Election) lapse(cause Cause) {
 func (e *Election) watchSession() {
 	s := &e.session
 	own := e.view.leases[e.ownLease()]
-	if own == nil || s.ending {
+	if s.ending {
+		return
+	}
+	if own == nil {
+		// Somebody deleted it: to the others this replica is not there.
+		s.urgent = s.urgent || s.seen && !e.busy[e.ownLease()]
 		return
 	}
 	id := s.identity.String()
@@ -158,8 +163,9 @@ func (e *Election) renew() {
 	s.urgent = false
 	op := e.memberOp("heartbeat")
 	op.Stamp = StampRenew
+	sent := e.now
 	e.send(op, func(r Replied) {
-		if r.Outcome != OK {
+		if r.Outcome != OK && s.confirmed < sent {
 			s.next = e.now // as soon as the back-off is over
 		}
 	})
@@ -181,7 +187,8 @@ func (e *Election) memberOp(why string) Op {
 		op.Verb = Update
 		// A session of this container that came before is over as soon as
 		// this write succeeds: say so, so that nobody waits for it.
-		if ended = own.member.Ended; own.member.Holder != id {
+		ended = own.member.Ended
+		if before, err := ParseIdentity(own.member.Holder); err == nil && own.member.Holder != id && before.sameReplica(s.identity) {
 			ended = own.member.Holder
 		}
 	}

@@ -35,9 +35,11 @@ type view struct {
 // costs a wait, if a shard still names it.
 const maxEnded = 1024
 
-// remember keeps in mind that a session is over.
-func (v *view) remember(ended string) {
-	if ended == "" || slices.Contains(v.ended, ended) {
+// remember keeps in mind that a session is over. Only its own record can say
+// so: another, such as a copy, is not what its renewals contend with (R1).
+func (v *view) remember(record, ended string) {
+	id, err := ParseIdentity(ended)
+	if err != nil || record != memberLeaseName(v.group, id.Replica) || slices.Contains(v.ended, ended) {
 		return
 	}
 	if len(v.ended) == maxEnded {
@@ -115,7 +117,7 @@ func (v *view) decode(now Instant, l *coordinationv1.Lease, rv uint64, old *entr
 	switch {
 	case v.isMember(l.Name):
 		e.member = DecodeMember(l)
-		v.remember(e.member.Ended)
+		v.remember(l.Name, e.member.Ended)
 		v.longest = max(v.longest, min(e.member.Duration, maxLeaseDuration))
 		if old != nil && old.member.Holder == e.member.Holder && old.member.Attempt == e.member.Attempt {
 			e.changed = old.changed

@@ -1,0 +1,91 @@
+// Copyright The shardctl Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package lease
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+func TestPresetsAreValid(t *testing.T) {
+	for name, timings := range Presets() {
+		if errs := timings.Validate(field.NewPath(name)); len(errs) > 0 {
+			t.Error(errs.ToAggregate())
+		}
+		if bound := timings.ClockRateBound(); bound < minClockRateBound || bound > 2 {
+			t.Errorf("%s: clocks may differ by a factor of %.2f", name, bound)
+		}
+		if timeout := timings.requestTimeout(); timings.RenewInterval+timeout >= timings.RenewDeadline {
+			t.Errorf("%s: a heartbeat that is lost (%s) leaves no time for another", name, timeout)
+		}
+	}
+}
+
+func TestTimingsValidate(t *testing.T) {
+	const s, ms = time.Second, time.Millisecond
+	for _, test := range []struct {
+		timings Timings
+		want    string // in the message; empty: valid
+	}{
+		{Timings{15 * s, 9 * s, 3 * s}, ""},
+		{Timings{s, 600 * ms, 200 * ms}, ""},
+		{Timings{time.Hour, 20 * time.Minute, time.Minute}, ""},
+		{Timings{}, "timings.renewInterval"},
+		{Timings{15 * s, 9 * s, 99 * ms}, "timings.renewInterval"},
+		{Timings{15 * s, 9 * s, -s}, "timings.renewInterval"},
+		{Timings{15 * s, 6 * s, 3 * s}, "timings.renewDeadline"},
+		{Timings{14 * s, 9 * s, 3 * s}, "timings.leaseDuration"},
+		{Timings{15500 * ms, 9 * s, 3 * s}, "timings.leaseDuration"},
+		{Timings{2 * time.Hour, 9 * s, 3 * s}, "timings.leaseDuration"},
+	} {
+		got := test.timings.Validate(field.NewPath("timings")).ToAggregate()
+		if (got == nil) != (test.want == "") || got != nil && !strings.Contains(got.Error(), test.want) {
+			t.Errorf("%+v: got %v, want %q", test.timings, got, test.want)
+		}
+	}
+}
+
+func TestConfigValidate(t *testing.T) {
+	good := Config{
+		Group: "g", Namespace: "default", Timings: Default, Assign: spread,
+		Replica: Replica{Pod: "a", UID: "u", Container: "main", Boot: "b"},
+		Shards:  specs("s1", "widgets.example.com", "widgets.example.com.3-of-4"),
+	}
+	for _, test := range []struct {
+		name   string
+		change func(*Config)
+		want   string
+	}{
+		{"good", func(*Config) {}, ""},
+		{"no Pod", func(c *Config) { c.Replica.UID = "" }, ""},
+		{"no group", func(c *Config) { c.Group = "" }, "group"},
+		{"group with a dot", func(c *Config) { c.Group = "g.h" }, "group"},
+		{"namespace", func(c *Config) { c.Namespace = "De fault" }, "namespace"},
+		{"timings", func(c *Config) { c.Timings.RenewInterval = 0 }, "timings.renewInterval"},
+		{"no assignment", func(c *Config) { c.Assign = nil }, "assign"},
+		{"cooldown", func(c *Config) { c.Cooldown = -1 }, "cooldown"},
+		{"stagger", func(c *Config) { c.Stagger = -1 }, "stagger"},
+		{"Pod name", func(c *Config) { c.Replica.Pod = "a_b" }, "replica"},
+		{"boot nonce", func(c *Config) { c.Replica.Boot = "" }, "replica"},
+		{"container", func(c *Config) { c.Replica.Container = "x.y" }, "replica"},
+		{"shard without a name", func(c *Config) { c.Shards = specs("s1", "") }, "shards[1].name"},
+		{"shard twice", func(c *Config) { c.Shards = specs("s1", "s1") }, "shards[1].name"},
+		{"shard with a bad name", func(c *Config) { c.Shards = specs("S1") }, "shards[0].name"},
+		{"shard with a long name", func(c *Config) { c.Shards = specs(strings.Repeat("s", 253)) }, "shards[0].name"},
+		{"shard with the layout's name", func(c *Config) { c.Shards = specs("layout.shardctl.dev") }, "shards[0].name"},
+		{"shard with a member's name", func(c *Config) { c.Shards = specs("member-u.main") }, "shards[0].name"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			cfg := good
+			test.change(&cfg)
+			_, err := NewElection(cfg)
+			if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v, want %q", err, test.want)
+			}
+		})
+	}
+}

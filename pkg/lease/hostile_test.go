@@ -1,0 +1,124 @@
+// Copyright The shardctl Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package lease
+
+import (
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+)
+
+// TestHostileLeases writes what nobody of the group would write, whatever the
+// reason. It must not panic, grant anything to two, or set off a storm of
+// requests (all of which the model checks); and once the Lease is deleted, the
+// group recovers.
+func TestHostileLeases(t *testing.T) {
+	shard := ShardLeaseName(modelGroup, "s1")
+	layout := LayoutLeaseName(modelGroup)
+	annotation := func(key, value string) func(*coordinationv1.Lease) {
+		return func(l *coordinationv1.Lease) { metav1.SetMetaDataAnnotation(&l.ObjectMeta, key, value) }
+	}
+	for _, test := range []struct {
+		name  string
+		lease string // "member" stands for that of replica a
+		edit  func(*coordinationv1.Lease)
+	}{
+		{"largest epoch", shard, func(l *coordinationv1.Lease) { l.Spec.LeaseTransitions = ptr.To[int32](math.MaxInt32) }},
+		{"largest epoch but one", shard, func(l *coordinationv1.Lease) { l.Spec.LeaseTransitions = ptr.To[int32](math.MaxInt32 - 1) }},
+		{"negative epoch", shard, func(l *coordinationv1.Lease) { l.Spec.LeaseTransitions = ptr.To[int32](-7) }},
+		{"no epoch", shard, func(l *coordinationv1.Lease) { l.Spec.LeaseTransitions = nil }},
+		{"holder is no identity", shard, func(l *coordinationv1.Lease) { l.Spec.HolderIdentity = ptr.To("_._.") }},
+		{"holder is no identity, in session mode", shard, func(l *coordinationv1.Lease) {
+			l.Spec.HolderIdentity = ptr.To("_._.")
+			annotation(AnnotationSession, "_._.")(l)
+		}},
+		{"holder is nobody we know, in session mode", shard, func(l *coordinationv1.Lease) {
+			l.Spec.HolderIdentity = ptr.To("z_uid-of-z_main.b1.1")
+			annotation(AnnotationSession, "z_uid-of-z_main.b1.1")(l)
+			annotation(AnnotationDuration, "-5s")(l)
+		}},
+		{"holder is a session to come", shard, func(l *coordinationv1.Lease) {
+			l.Spec.HolderIdentity = ptr.To("a_uid-of-a_main.b1.4294967295")
+			annotation(AnnotationSession, "a_uid-of-a_main.b1.4294967295")(l)
+		}},
+		{"holder is gone", shard, func(l *coordinationv1.Lease) { l.Spec.HolderIdentity = nil }},
+		{"empty spec", shard, func(l *coordinationv1.Lease) { l.Spec = coordinationv1.LeaseSpec{} }},
+		{"negative duration", shard, func(l *coordinationv1.Lease) { l.Spec.LeaseDurationSeconds = ptr.To[int32](-1) }},
+		{"session annotation removed", shard, annotation(AnnotationSession, "")},
+		{"unreadable duration", shard, annotation(AnnotationDuration, "long")},
+		{"endless duration", shard, annotation(AnnotationDuration, "2540400h")},
+		{"unreadable carried", shard, annotation(AnnotationCarried, `{"things":7}`)},
+		{"endless carried", shard, annotation(AnnotationCarried, `{"things":"`+strings.Repeat("9", 100_000)+`"}`)},
+		{"endless cause", shard, annotation(annotationHow, strings.Repeat("x", 100_000))},
+		{"no annotations", shard, func(l *coordinationv1.Lease) { l.Annotations = nil }},
+
+		{"layout is no JSON", layout, annotation(AnnotationLayout, "]")},
+		{"layout is null", layout, annotation(AnnotationLayout, "null")},
+		{"layout without shards", layout, annotation(AnnotationLayout, `{"settled":true,"shards":null}`)},
+		{"layout with another UID", layout, annotation(AnnotationLayout, `{"settled":true,"shards":{"s1":{"firstUID":"x"}}}`)},
+		{"layout is endless", layout, annotation(AnnotationLayout, `{"shards":{"`+strings.Repeat("x", 250_000)+`":{}}}`)},
+		{"layout is empty", layout, func(l *coordinationv1.Lease) { l.Annotations = nil }},
+
+		{"member without holder", "member", func(l *coordinationv1.Lease) { l.Spec.HolderIdentity = nil }},
+		{"member with a holder that is no identity", "member", func(l *coordinationv1.Lease) { l.Spec.HolderIdentity = ptr.To("a") }},
+		{"member with a session to come", "member", func(l *coordinationv1.Lease) {
+			l.Spec.HolderIdentity = ptr.To("a_uid-of-a_main.b1.4294967295")
+		}},
+		{"member without attempt", "member", func(l *coordinationv1.Lease) { delete(l.Annotations, AnnotationAttempt) }},
+		{"member with an attempt to come", "member", annotation(AnnotationAttempt, "18446744073709551615")},
+		{"member with an unreadable attempt", "member", annotation(AnnotationAttempt, "-1")},
+		{"member with the end of another", "member", annotation(AnnotationEnded, "b_uid-of-b_main.b1.1")},
+		{"member with no duration", "member", func(l *coordinationv1.Lease) { l.Spec.LeaseDurationSeconds = nil }},
+		{"member with an endless duration", "member", func(l *coordinationv1.Lease) { l.Spec.LeaseDurationSeconds = ptr.To[int32](math.MaxInt32) }},
+		{"member that serves everything", "member", annotation(AnnotationServes, strings.Repeat("s1,", 50_000))},
+		{"member with unreadable load", "member", annotation(AnnotationLoad, `{"s1":"much"}`)},
+		{"member with an unreadable revision", "member", annotation(AnnotationRevision, "newest")},
+		{"empty member", "member", func(l *coordinationv1.Lease) {
+			l.Annotations, l.Spec = nil, coordinationv1.LeaseSpec{}
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := settled(t, "s1 s2", "a", "b")
+			name := test.lease
+			if name == "member" {
+				name = memberLeaseName(modelGroup, s.replica("a").replica)
+			}
+			s.server.edit(name, test.edit)
+			s.run(time.Minute)
+			s.logf("*", "deletes %s", name)
+			s.server.remove(name)
+			s.run(2*Default.LeaseDuration + 5*time.Second)
+			if a, b := len(s.replica("a").terms), len(s.replica("b").terms); a != 1 || b != 1 {
+				t.Errorf("held by %s, want one each", s.holders())
+			}
+			s.forget()
+			s.run(time.Minute)
+			if len(s.checks.requests) != 1 {
+				t.Errorf("the group sent %v, want heartbeats only", s.checks.requests)
+			}
+		})
+	}
+}
+
+// TestStrangeNames puts Leases with the group's label there that are nobody's.
+func TestStrangeNames(t *testing.T) {
+	for _, name := range []string{"other", "g", "g.", "g.member-", "g.member-.", "g.member-x", "g.member-uid-of-a.other", "g.s1.s1", "gg.s1", "g.layout"} {
+		t.Run(name, func(t *testing.T) {
+			s := settled(t, "s1 s2", "a", "b")
+			before := s.holders()
+			for _, pattern := range []string{ShardLeaseName(modelGroup, "s1"), memberLeaseName(modelGroup, s.replica("a").replica)} {
+				copied := s.server.leases[pattern].DeepCopy()
+				copied.Name = name
+				s.server.create(s.now, copied)
+				s.stays(time.Minute, before)
+				s.server.remove(name)
+			}
+		})
+	}
+}

@@ -1,0 +1,118 @@
+// Copyright The shardctl Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package lease
+
+import (
+	"encoding/json"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"slices"
+	"strconv"
+	"testing"
+)
+
+// machines are the files that may neither wait nor look at anything but their
+// arguments.
+var machines = []string{
+	"claim.go", "election.go", "event.go", "identity.go", "layout.go", "peer.go", "plan.go", "record.go", "session.go", "timings.go", "view.go",
+}
+
+// TestMachinesArePure checks the source: no clock, no chance, no goroutine, no
+// channel, no lock, no input or output.
+func TestMachinesArePure(t *testing.T) {
+	imports := []string{
+		"cmp", "encoding/json", "fmt", "hash/fnv", "maps", "math", "slices", "strconv", "strings", "time",
+		"k8s.io/api/coordination/v1", "k8s.io/apimachinery/pkg/apis/meta/v1", "k8s.io/apimachinery/pkg/types",
+		"k8s.io/apimachinery/pkg/util/validation", "k8s.io/apimachinery/pkg/util/validation/field", "k8s.io/utils/ptr",
+	}
+	clock := []string{"After", "AfterFunc", "NewTicker", "NewTimer", "Now", "Since", "Sleep", "Tick", "Until"}
+	for _, name := range machines {
+		fset := token.NewFileSet()
+		file, err := parser.ParseFile(fset, name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, spec := range file.Imports {
+			if path, err := strconv.Unquote(spec.Path.Value); err != nil || !slices.Contains(imports, path) {
+				t.Errorf("%s imports %s", name, spec.Path.Value)
+			}
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.GoStmt, *ast.ChanType, *ast.SelectStmt, *ast.SendStmt:
+				t.Errorf("%s: %T", fset.Position(n.Pos()), n)
+			case *ast.SelectorExpr:
+				if x, ok := n.X.(*ast.Ident); ok && x.Name == "time" && slices.Contains(clock, n.Sel.Name) {
+					t.Errorf("%s: time.%s", fset.Position(n.Pos()), n.Sel.Name)
+				}
+			}
+			return true
+		})
+	}
+}
+
+// TestSameEventsSameEffects feeds what the replicas of some histories learned to
+// fresh machines: they decide the same, and nobody has changed a Lease that was
+// handed out.
+func TestSameEventsSameEffects(t *testing.T) {
+	for seed := range uint64(10) {
+		h := newHistory(1000+seed, nil, false)
+		steps := map[*modelReplica][]step{}
+		h.w.recorded = func(r *modelReplica, now Instant, ev Event, effects []Effect) {
+			steps[r] = append(steps[r], step{now, ev, encodedEffects(t, effects)})
+		}
+		var states []string
+		show := h.w.server.changed
+		h.w.server.changed = func() {
+			states = append(states, encoded(t, h.w.server.history[len(h.w.server.history)-1].after))
+			show()
+		}
+		if violation := h.run(); violation != "" {
+			t.Fatalf("seed %d: %s", seed, violation)
+		}
+		for i, state := range states {
+			if now := encoded(t, h.w.server.history[i+1].after); now != state {
+				t.Fatalf("seed %d: a Lease was changed in place, from\n%s to\n%s", seed, state, now)
+			}
+		}
+		for _, r := range h.w.replicas {
+			again, err := NewElection(r.config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, step := range steps[r] {
+				if got := encodedEffects(t, again.Step(step.at, step.ev)); got != step.effects {
+					t.Fatalf("seed %d: step %d of %s, %s: got\n%s, at first it was\n%s", seed, i, r.name, describe(step.ev), got, step.effects)
+				}
+			}
+		}
+	}
+}
+
+// step is what a replica once did.
+type step struct {
+	at      Instant
+	ev      Event
+	effects string
+}
+
+func encoded(t *testing.T, v any) string {
+	t.Helper()
+	raw, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(raw)
+}
+
+func encodedEffects(t *testing.T, effects []Effect) string {
+	t.Helper()
+	var s string
+	for _, effect := range effects {
+		s += fmt.Sprintf("%T", effect) + encoded(t, effect) + "\n"
+	}
+	return s
+}
