@@ -186,15 +186,6 @@ func (o *objects) list(t *testing.T) []*unstructured.Unstructured {
 	return all
 }
 
-// get returns an object as the watch has shown it.
-func (o *objects) get(name string) (*unstructured.Unstructured, error) {
-	object, err := o.cache.ByNamespace(o.cluster.namespace).Get(name)
-	if err != nil {
-		return nil, err
-	}
-	return object.(*unstructured.Unstructured), nil
-}
-
 // awaitReconciled waits until n objects are there and each has been reconciled as it is now.
 func (o *objects) awaitReconciled(t *testing.T, n int) {
 	t.Helper()

@@ -83,7 +83,6 @@ type history struct {
 	unheld float64
 	// grants by cause during the faults.
 	granted map[Cause]int
-	lapsed  int
 }
 
 func newHistory(seed uint64, transcript io.Writer, verbose bool) *history {
@@ -125,14 +124,14 @@ func (h *history) converge() {
 	repaired := w.now
 	limit := time.Duration(2*h.slowest()*float64(h.chaos.scale)) + 6*time.Second
 	if !w.until(limit, h.allHeld) && w.checks.violation == "" {
-		w.violate(w.alive()[0], "liveness: held %s after the repair: %s; %s", limit, w.holders(), w.records())
+		w.violatef(w.alive()[0], "liveness: held %s after the repair: %s; %s", limit, w.holders(), w.records())
 	}
 	h.unheld = float64(w.now-repaired) / float64(h.chaos.scale)
 	// The dead have a share until their LeaseDuration has passed.
 	w.run(time.Duration(h.slowest()*float64(h.chaos.scale)) + time.Second)
 	limit = 4 * (w.rules().Cooldown + w.faults.workReturns.most)
 	if !w.until(limit, h.even) && w.checks.violation == "" {
-		w.violate(w.alive()[0], "balance: %s after the repair: %s", limit, w.holders())
+		w.violatef(w.alive()[0], "balance: %s after the repair: %s", limit, w.holders())
 	}
 }
 
@@ -186,15 +185,15 @@ func (h *history) steady() {
 	for range 4 {
 		w.run(time.Second)
 		if now := w.holders(); now != before && w.checks.violation == "" {
-			w.violate(w.alive()[0], "a stable group moved: %s, then %s", before, now)
+			w.violatef(w.alive()[0], "a stable group moved: %s, then %s", before, now)
 		}
 	}
 	if len(w.checks.granted) > 0 || w.checks.passed > 0 || w.checks.revoked > 0 {
-		w.violate(w.alive()[0], "a stable group moved: %v granted, %d passed on, %d revoked", w.checks.granted, w.checks.passed, w.checks.revoked)
+		w.violatef(w.alive()[0], "a stable group moved: %v granted, %d passed on, %d revoked", w.checks.granted, w.checks.passed, w.checks.revoked)
 	}
 	for why := range w.checks.requests {
 		if why != "heartbeat" && why != "bury" {
-			w.violate(w.alive()[0], "a stable group sent more than heartbeats: %v", w.checks.requests)
+			w.violatef(w.alive()[0], "a stable group sent more than heartbeats: %v", w.checks.requests)
 		}
 	}
 }
@@ -202,13 +201,11 @@ func (h *history) steady() {
 // summary says what a number of histories came to; histories in which nothing
 // happens prove nothing.
 type summary struct {
-	n             int
-	granted       map[Cause]int
-	revoked       int
-	unheld        float64
-	ticks, sent   int
-	virtual       time.Duration
-	refused, lost int
+	n           int
+	granted     map[Cause]int
+	unheld      float64
+	ticks, sent int
+	virtual     time.Duration
 }
 
 func (s *summary) add(h *history) {

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 )
 
 // faults are those in force: how long things take, and how often they fail.
@@ -97,7 +99,7 @@ func newChaos(w *world) *chaos {
 	c.drawFaults()
 	for _, kind := range []func(){
 		c.pauseOne, c.crashOne, c.leaveOne, c.joinOne, c.deleteLease, c.unlabelLease, c.touchLease,
-		c.restoreLease, c.stallWatch, c.breakWatch, c.cutOne, c.cutAll, c.reconfigureOne, c.unreadyOne,
+		c.restoreLease, c.foreignOne, c.stallWatch, c.breakWatch, c.cutOne, c.cutAll, c.reconfigureOne, c.unreadyOne, c.quitOne,
 	} {
 		if w.chance(0.35) {
 			c.kinds = append(c.kinds, kind)
@@ -299,6 +301,33 @@ func (c *chaos) restoreLease() {
 	s.create(c.w.now, backup)
 }
 
+// foreignOne is an elector that knows the standard rules only: it makes the
+// Lease, takes one that is free, or renews its own; and may be gone at any time.
+func (c *chaos) foreignOne() {
+	shards := c.w.config.Shards
+	name := ShardLeaseName(modelGroup, shards[c.w.rng.IntN(len(shards))].Name)
+	hold := func(l *coordinationv1.Lease) {
+		if ptr.Deref(l.Spec.HolderIdentity, "") == "" {
+			l.Spec.LeaseTransitions = ptr.To(ptr.Deref(l.Spec.LeaseTransitions, -1) + 1)
+		}
+		l.Spec.HolderIdentity = ptr.To("somebody-else")
+		l.Spec.LeaseDurationSeconds = ptr.To(1 + c.w.rng.Int32N(3))
+		l.Spec.RenewTime = ptr.To(metav1.NewMicroTime(time.Unix(serverEpoch, 0).Add(c.w.now)))
+	}
+	current := c.w.server.leases[name]
+	switch {
+	case current == nil:
+		l := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: name}}
+		hold(l)
+		c.w.server.create(c.w.now, l)
+	case ptr.Deref(current.Spec.HolderIdentity, "") == "" || *current.Spec.HolderIdentity == "somebody-else":
+		c.w.server.edit(name, hold)
+	default:
+		return
+	}
+	c.w.logf("*", "somebody else holds %s", name)
+}
+
 func (c *chaos) unlabelLease() {
 	name := c.anyLease()
 	c.w.logf("*", "takes the labels of %s away", name)
@@ -369,6 +398,19 @@ func (c *chaos) reconfigureOne() {
 	}
 	c.w.logf(r.name, "is configured for %v", some)
 	r.deliver(Configured{Shards: some})
+}
+
+// quitOne ends the work of a term without having been told to: so it does when
+// it sees that the validity has passed, just before that is extended.
+func (c *chaos) quitOne() {
+	r := c.one()
+	if r == nil || len(r.terms) == 0 {
+		return
+	}
+	shards := sortedKeys(r.terms)
+	t := r.terms[shards[c.w.rng.IntN(len(shards))]]
+	c.w.logf(r.name, "work of %s epoch %d ends by itself", t.Shard, t.Epoch)
+	r.quit(t)
 }
 
 func (c *chaos) unreadyOne() {

@@ -37,8 +37,8 @@ func (w *world) forget() {
 	w.checks.written, w.checks.passed, w.checks.revoked = 0, 0, 0
 }
 
-// violate notes the first thing that went wrong.
-func (w *world) violate(r *modelReplica, format string, args ...any) {
+// violatef notes the first thing that went wrong.
+func (w *world) violatef(r *modelReplica, format string, args ...any) {
 	if w.checks.violation != "" {
 		return
 	}
@@ -55,7 +55,7 @@ func (w *world) checkExclusion() {
 		}
 		for shard := range r.terms {
 			if other := holders[shard]; other != nil {
-				w.violate(r, "exclusion: %s is held by %s (epoch %d), too (epoch %d)",
+				w.violatef(r, "exclusion: %s is held by %s (epoch %d), too (epoch %d)",
 					shard, other.name, other.terms[shard].Epoch, r.terms[shard].Epoch)
 			}
 			holders[shard] = r
@@ -68,16 +68,16 @@ func (w *world) checkExclusion() {
 func (w *world) checkGrant(r *modelReplica, t Term) {
 	w.checks.granted[t.How]++
 	if _, ok := r.terms[t.Shard]; ok {
-		w.violate(r, "%s is granted while a term of it goes on", t.Shard)
+		w.violatef(r, "%s is granted while a term of it goes on", t.Shard)
 	}
 	if t.Identity != r.election.Identity() && len(r.backlog) == 0 && r.election.Valid(r.clock.at(w.now)) {
-		w.violate(r, "%s is granted to %s, which is not the session", t.Shard, t.Identity)
+		w.violatef(r, "%s is granted to %s, which is not the session", t.Shard, t.Identity)
 	}
 	if !r.election.Valid(r.clock.at(w.now)) {
 		return // it was paused before it could act: the term is over already
 	}
 	if last := w.checks.tokens[t.Shard]; t.Token <= last {
-		w.violate(r, "%s is granted with token %d (epoch %d), not above %d", t.Shard, t.Token, t.Epoch, last)
+		w.violatef(r, "%s is granted with token %d (epoch %d), not above %d", t.Shard, t.Token, t.Epoch, last)
 	}
 	w.checks.tokens[t.Shard] = max(w.checks.tokens[t.Shard], t.Token)
 }
@@ -87,12 +87,12 @@ func (w *world) checkGrant(r *modelReplica, t Term) {
 func (w *world) assign(s Snapshot) Plan {
 	for i := 1; i < len(s.Members); i++ {
 		if s.Members[i-1].Identity >= s.Members[i].Identity {
-			w.violate(w.replicas[0], "snapshot: member %s before %s", s.Members[i-1].Identity, s.Members[i].Identity)
+			w.violatef(w.replicas[0], "snapshot: member %s before %s", s.Members[i-1].Identity, s.Members[i].Identity)
 		}
 	}
 	for i := 1; i < len(s.Shards); i++ {
 		if s.Shards[i-1].Name >= s.Shards[i].Name {
-			w.violate(w.replicas[0], "snapshot: shard %s before %s", s.Shards[i-1].Name, s.Shards[i].Name)
+			w.violatef(w.replicas[0], "snapshot: shard %s before %s", s.Shards[i-1].Name, s.Shards[i].Name)
 		}
 	}
 	return spread(s)
@@ -101,7 +101,7 @@ func (w *world) assign(s Snapshot) Plan {
 // checkClosed says that a term comes to an end once.
 func (w *world) checkClosed(r *modelReplica, t Term) {
 	if r.closed[keyOf(t)] {
-		w.violate(r, "%s epoch %d has come to an end before", t.Shard, t.Epoch)
+		w.violatef(r, "%s epoch %d has come to an end before", t.Shard, t.Epoch)
 	}
 	r.closed[keyOf(t)] = true
 }
@@ -111,14 +111,14 @@ func (w *world) checkClosed(r *modelReplica, t Term) {
 func (w *world) checkSend(r *modelReplica, op Op) {
 	w.checks.requests[op.Why]++
 	if _, ok := r.underway[op.Name]; ok {
-		w.violate(r, "a second request on %s", op.Name)
+		w.violatef(r, "a second request on %s", op.Name)
 	}
 	shard, isShard := strings.CutPrefix(op.Name, modelGroup+".")
 	if op.Verb != Update || !isShard || op.Lease.Labels[LabelKind] != KindShard {
 		return
 	}
 	if ptr.Deref(op.Lease.Spec.LeaseTransitions, 0) < 0 {
-		w.violate(r, "%s gets a negative epoch", shard)
+		w.violatef(r, "%s gets a negative epoch", shard)
 	}
 	before := w.server.history[parseRV(op.Lease.ResourceVersion)-1].after
 	if r.named(op.Lease) && !r.named(before) {
@@ -129,7 +129,7 @@ func (w *world) checkSend(r *modelReplica, op Op) {
 	}
 	for key := range r.work {
 		if key.shard == shard {
-			w.violate(r, "%s is given away before the work of epoch %d has ended", shard, key.epoch)
+			w.violatef(r, "%s is given away before the work of epoch %d has ended", shard, key.epoch)
 		}
 	}
 }
@@ -143,7 +143,7 @@ func (w *world) checkTake(r *modelReplica, before *coordinationv1.Lease) {
 	}
 	holder, err := ParseIdentity(known.Holder)
 	if err != nil {
-		w.violate(r, "takes %s from %q, which nobody can end", before.Name, known.Holder)
+		w.violatef(r, "takes %s from %q, which nobody can end", before.Name, known.Holder)
 		return
 	}
 	record := memberLeaseName(modelGroup, holder.Replica)
@@ -156,7 +156,7 @@ func (w *world) checkTake(r *modelReplica, before *coordinationv1.Lease) {
 		return m.Ended == known.Holder || err == nil && later.Replica == holder.Replica && later.Incarnation > holder.Incarnation
 	})
 	if !over {
-		w.violate(r, "takes %s from %s without having ended its session", before.Name, known.Holder)
+		w.violatef(r, "takes %s from %s without having ended its session", before.Name, known.Holder)
 	}
 }
 
@@ -176,10 +176,10 @@ func (w *world) checkWrite(_ *modelReplica, op Op, o Outcome) {
 // checkLeft says that nothing is left behind by whoever leaves.
 func (w *world) checkLeft(r *modelReplica) {
 	if len(r.terms) > 0 && r.election.Valid(r.clock.at(w.now)) {
-		w.violate(r, "left while it holds %v", sortedKeys(r.terms))
+		w.violatef(r, "left while it holds %v", sortedKeys(r.terms))
 	}
 	if len(r.work) > 0 {
-		w.violate(r, "left while work goes on")
+		w.violatef(r, "left while work goes on")
 	}
 }
 
@@ -208,7 +208,7 @@ func (c *rates) stepped(r *modelReplica, ev Event) {
 	c.ticks = lastSecond(c.ticks, now)
 	c.most.ticks = max(c.most.ticks, len(c.ticks))
 	if c.stuck > maxStuckTicks || len(c.ticks) > maxTicksPerSecond {
-		r.w.violate(r, "busy loop: %d ticks in a second, %d at one instant", len(c.ticks), c.stuck)
+		r.w.violatef(r, "busy loop: %d ticks in a second, %d at one instant", len(c.ticks), c.stuck)
 	}
 }
 
@@ -216,7 +216,7 @@ func (c *rates) sent(r *modelReplica, op Op) {
 	c.requests = lastSecond(c.requests, r.w.now)
 	c.most.requests = max(c.most.requests, len(c.requests))
 	if len(c.requests) > maxRequestsPerSecond+4*len(r.w.config.Shards) {
-		r.w.violate(r, "busy loop: %d requests in a second, now %s %s (%s)", len(c.requests), op.Verb, op.Name, op.Why)
+		r.w.violatef(r, "busy loop: %d requests in a second, now %s %s (%s)", len(c.requests), op.Verb, op.Name, op.Why)
 	}
 }
 

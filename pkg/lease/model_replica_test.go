@@ -123,7 +123,7 @@ func (r *modelReplica) deliver(ev Event) {
 func (r *modelReplica) step(ev Event) {
 	defer func() {
 		if p := recover(); p != nil {
-			r.w.violate(r, "panic: %v\n%s", p, debug.Stack())
+			r.w.violatef(r, "panic: %v\n%s", p, debug.Stack())
 		}
 	}()
 	switch ev := ev.(type) {
@@ -145,7 +145,7 @@ func (r *modelReplica) step(ev Event) {
 	}
 	for _, effect := range effects {
 		if e, ok := effect.(Extended); ok && e.Until <= now {
-			r.w.violate(r, "extended to the past")
+			r.w.violatef(r, "extended to the past")
 		}
 	}
 	r.carryOut(effects)
@@ -196,7 +196,7 @@ func (r *modelReplica) do(effect Effect) {
 		r.w.checkClosed(r, effect.Term)
 		r.w.checks.passed++
 		if _, ok := r.terms[effect.Term.Shard]; ok {
-			r.w.violate(r, "%s is passed on while its term goes on", effect.Term.Shard)
+			r.w.violatef(r, "%s is passed on while its term goes on", effect.Term.Shard)
 		}
 	case Left:
 		r.w.checkLeft(r)
@@ -220,6 +220,14 @@ func (r *modelReplica) endWork(t Term) {
 	}
 	r.work[keyOf(t)] = true
 	r.w.after(r.w.faults.workReturns.draw(r.w.rng), func() { r.deliver(Drained{Term: t, Wrote: r.w.wrote()}) })
+}
+
+// quit ends the work of a term now; nobody has told it to.
+func (r *modelReplica) quit(t Term) {
+	if told, goesOn := r.work[keyOf(t)]; goesOn && !told {
+		r.work[keyOf(t)] = true
+		r.deliver(Drained{Term: t, Wrote: r.w.wrote()})
+	}
 }
 
 // arm sets the timer to the machine's deadline.

@@ -12,6 +12,7 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 )
 
 // modelServer is the API server as far as the protocol knows it: one linear
@@ -56,8 +57,11 @@ func (s *modelServer) do(now time.Duration, op Op) (Outcome, *coordinationv1.Lea
 		}
 		return OK, current
 	case Create:
-		if current != nil {
+		switch {
+		case current != nil:
 			return Conflict, nil
+		case !writable(op.Lease):
+			return Rejected, nil
 		}
 		return OK, s.create(now, op.Lease)
 	case Update:
@@ -85,8 +89,12 @@ func (s *modelServer) create(now time.Duration, lease *coordinationv1.Lease) *co
 
 func (s *modelServer) update(current, lease *coordinationv1.Lease) (Outcome, *coordinationv1.Lease) {
 	switch {
+	case !writable(lease):
+		return Rejected, nil
 	case current == nil:
-		return NotFound, nil
+		// The API server makes a Lease that is not there on an update, too;
+		// but the UID in what is written is a precondition.
+		return Conflict, nil
 	case lease.UID != current.UID || lease.ResourceVersion != current.ResourceVersion:
 		return Conflict, nil
 	case reflect.DeepEqual(lease, current):
@@ -95,6 +103,11 @@ func (s *modelServer) update(current, lease *coordinationv1.Lease) (Outcome, *co
 	l := lease.DeepCopy()
 	l.CreationTimestamp = current.CreationTimestamp
 	return OK, s.commit(current, l)
+}
+
+// writable is the API server's validation.
+func writable(l *coordinationv1.Lease) bool {
+	return ptr.Deref(l.Spec.LeaseDurationSeconds, 1) > 0 && ptr.Deref(l.Spec.LeaseTransitions, 0) >= 0
 }
 
 // edit changes a Lease by hand, whatever it is at this moment; false if it is

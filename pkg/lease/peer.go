@@ -196,15 +196,13 @@ func (e *Election) leave() {
 // any more, and then removes the record (R5).
 func (e *Election) actLeave() {
 	s := &e.session
-	if !e.leaving || e.left || !e.idle() {
+	if e.left || !e.handedOver() {
 		return
 	}
 	own := e.view.leases[e.ownLease()]
 	switch {
 	case own == nil && !e.busy[e.ownLease()]:
 		e.leaveNow()
-	case e.named(e.Identity()) && s.valid(e.now):
-		// a claim passes it on
 	case !e.free(e.ownLease()):
 	case own.member.Ended != e.Identity():
 		s.ending = true
@@ -216,6 +214,13 @@ func (e *Election) actLeave() {
 			}
 		})
 	}
+}
+
+// handedOver tells whether this replica leaves and nothing rests on its session
+// any more. A shard that still names it is passed on by its claim, while the
+// session is valid.
+func (e *Election) handedOver() bool {
+	return e.leaving && e.idle() && !(e.session.valid(e.now) && e.named(e.Identity()))
 }
 
 // idle tells whether no term is held and no work goes on.

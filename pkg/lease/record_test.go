@@ -26,17 +26,20 @@ func TestDecodeShardMode(t *testing.T) {
 	}{
 		{
 			"in session mode",
-			map[string]string{AnnotationSession: holder, AnnotationClaimed: "u1", AnnotationDuration: "15s"}, holder,
+			map[string]string{AnnotationSession: holder, AnnotationClaimed: "u1", AnnotationDuration: "15s"},
+			holder,
 			Shard{Holder: holder, Session: true, Claimed: true, Duration: 15 * time.Second},
 		},
 		{
 			"released",
-			map[string]string{AnnotationClaimed: "u1"}, "",
+			map[string]string{AnnotationClaimed: "u1"},
+			"",
 			Shard{Claimed: true, Duration: 30 * time.Second},
 		},
 		{
 			"taken by a foreign elector, which keeps annotations",
-			map[string]string{AnnotationSession: holder, AnnotationClaimed: "u1", AnnotationDuration: "15s"}, "somebody-else",
+			map[string]string{AnnotationSession: holder, AnnotationClaimed: "u1", AnnotationDuration: "15s"},
+			"somebody-else",
 			Shard{Holder: "somebody-else", Claimed: true, Duration: 30 * time.Second},
 		},
 		{
@@ -46,12 +49,14 @@ func TestDecodeShardMode(t *testing.T) {
 		},
 		{
 			"restored from a backup",
-			map[string]string{AnnotationSession: holder, AnnotationClaimed: "u0", AnnotationDuration: "15s"}, holder,
+			map[string]string{AnnotationSession: holder, AnnotationClaimed: "u0", AnnotationDuration: "15s"},
+			holder,
 			Shard{},
 		},
 		{
 			"duration unreadable",
-			map[string]string{AnnotationSession: holder, AnnotationClaimed: "u1", AnnotationDuration: "soon"}, holder,
+			map[string]string{AnnotationSession: holder, AnnotationClaimed: "u1", AnnotationDuration: "soon"},
+			holder,
 			Shard{Holder: holder, Session: true, Claimed: true},
 		},
 	} {

@@ -8,6 +8,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -66,9 +67,9 @@ func settled(t *testing.T, shards string, pods ...string) *scenario {
 // replica is the newest process of a Pod.
 func (s *scenario) replica(pod string) *modelReplica {
 	s.t.Helper()
-	for i := len(s.replicas) - 1; i >= 0; i-- {
-		if s.replicas[i].replica.Pod == pod {
-			return s.replicas[i]
+	for _, r := range slices.Backward(s.replicas) {
+		if r.replica.Pod == pod {
+			return r
 		}
 	}
 	s.t.Fatalf("no replica %s", pod)

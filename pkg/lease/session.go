@@ -138,8 +138,8 @@ func (e *Election) actSession() {
 	} else if s.started != 0 {
 		e.wakeAt(s.started.Add(e.cfg.Timings.RenewDeadline))
 	}
-	if !s.synced || s.ending || !e.free(e.ownLease()) {
-		return
+	if !s.synced || s.ending || e.handedOver() || !e.free(e.ownLease()) {
+		return // once everything is handed over, the next write of the record ends the session
 	}
 	if e.now < s.next && !s.urgent {
 		e.wakeAt(s.next)
