@@ -724,6 +724,25 @@ func TestTransferCarriesTheNewestThatWasWritten(t *testing.T) {
 	}
 }
 
+// R6a: whoever has not seen anything for a while has not seen that somebody is
+// silent.
+func TestStaleViewEndsNobodysSession(t *testing.T) {
+	s := settled(t, "s1", "a", "b")
+	a, b := s.replica("a"), s.replica("b")
+	s.run(2500 * time.Millisecond)
+	shown := s.now
+	until := shown + 7700*time.Millisecond
+	s.fate = func(r *modelReplica, _ Op) (fate, bool) {
+		return fate{request: time.Millisecond, reply: time.Millisecond, refusal: Unknown}, r == a && s.now < until
+	}
+	s.run(until - s.now - 100*time.Millisecond)
+	b.watch.stalled = shown + 15500*time.Millisecond
+	s.stays(Default.LeaseDuration, "a")
+	if n := s.checks.requests["end session"]; n > 0 || b.election.session.identity.Incarnation > 1 {
+		t.Errorf("%d attempts to end the session of a; b goes on as %s", n, b.election.Identity())
+	}
+}
+
 // R5: while the watch was away the record may have come and gone again.
 func TestListRestartsTheWaitForAMissingRecord(t *testing.T) {
 	s := settled(t, "s1 s2", "a", "b")

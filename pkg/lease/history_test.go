@@ -18,7 +18,7 @@ import (
 )
 
 var (
-	histories = flag.Uint64("lease.histories", 2000, "how many random histories to run")
+	histories = flag.Uint64("lease.histories", 1000, "how many random histories to run")
 	fromSeed  = flag.Uint64("lease.from", 0, "the first seed")
 	oneSeed   = flag.Uint64("lease.seed", 0, "run only the history of this seed, and print its transcript")
 )
