@@ -7,7 +7,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -47,18 +49,58 @@ func (s *source) listOnce(ctx context.Context, opts metav1.ListOptions) (runtime
 		return nil, context.Canceled
 	}
 	defer s.lists.Done()
-	list, err := s.list(ctx, opts)
-	s.outcome(ctx, "list", err)
+	var list runtime.Object
+	err := s.persist(ctx, "list", func() (err error) {
+		list, err = s.list(ctx, opts)
+		return err
+	})
 	return list, err
 }
 
 func (s *source) watchOnce(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error) {
-	w, err := s.watch(ctx, opts)
-	s.outcome(ctx, "watch", err)
+	var w watch.Interface
+	err := s.persist(ctx, "watch", func() (err error) {
+		w, err = s.watch(ctx, opts)
+		return err
+	})
 	if err != nil && opts.SendInitialEvents != nil && sleepsThrough(err) {
 		return nil, errors.New("start a streaming list: " + err.Error())
 	}
 	return w, err
+}
+
+const (
+	minOutagePause = 100 * time.Millisecond
+	// maxOutagePause bounds how long a replica goes on without seeing anything
+	// once an outage is over, give or take half: it may hold shards meanwhile.
+	maxOutagePause = 2 * time.Second
+)
+
+// persist repeats a request while the API server cannot be reached, or says that
+// it is too busy. The reflector would do so too, but its back-off grows to a
+// minute and forgets an outage only after two without one.
+func (s *source) persist(ctx context.Context, verb string, request func() error) error {
+	for pause := minOutagePause; ; pause = min(2*pause, maxOutagePause) {
+		err := request()
+		s.outcome(ctx, verb, err)
+		if err == nil || !outage(err) || ctx.Err() != nil {
+			return err
+		}
+		select {
+		case <-time.After(pause/2 + rand.N(pause)):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+// outage tells an error that says nothing about the request itself: there was no
+// answer, or one that asks to come again.
+func outage(err error) bool {
+	if status := apierrors.APIStatus(nil); errors.As(err, &status) {
+		return apierrors.IsTooManyRequests(err) || apierrors.IsServiceUnavailable(err)
+	}
+	return true
 }
 
 // sleepsThrough reports whether the reflector answers this error of a streaming

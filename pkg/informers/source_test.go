@@ -10,6 +10,8 @@ import (
 	"slices"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -20,14 +22,14 @@ import (
 )
 
 func TestSourceReports(t *testing.T) {
-	boom := errors.New("boom")
+	no := forbidden(widgets)
 	tests := []struct {
 		name string
 		err  error
 		want []string
 	}{
 		{"success", nil, []string{"list <nil>", "watch <nil>"}},
-		{"failure", boom, []string{"list boom", "watch boom"}},
+		{"failure", no, []string{"list " + no.Error(), "watch " + no.Error()}},
 		{"resourceVersion too old", apierrors.NewResourceExpired("too old"), nil},
 	}
 	for _, test := range tests {
@@ -61,6 +63,39 @@ func TestSourceReportsNothingOnceStopped(t *testing.T) {
 	}
 }
 
+// However long an outage was, it is over for the replica soon after its end, and
+// each failed request was reported.
+func TestSourceOutlastsAnOutage(t *testing.T) {
+	for _, err := range []error{fmt.Errorf("dial: %w", syscall.ECONNREFUSED), apierrors.NewTooManyRequests("busy", 1), apierrors.NewServiceUnavailable("starting")} {
+		synctest.Test(t, func(t *testing.T) {
+			const length = 5 * time.Minute
+			began, reports := time.Now(), 0
+			s := &source{
+				list: func(context.Context, metav1.ListOptions) (runtime.Object, error) {
+					if time.Since(began) < length {
+						return nil, err
+					}
+					return &metav1.List{}, nil
+				},
+				report: func(_ string, err error) {
+					if err != nil {
+						reports++
+					}
+				},
+			}
+			if _, err := s.listOnce(t.Context(), metav1.ListOptions{}); err != nil {
+				t.Errorf("list: %v", err)
+			}
+			if late := time.Since(began) - length; late > 3*maxOutagePause/2 {
+				t.Errorf("%v: listed %s after the end of the outage", err, late)
+			}
+			if least, most := int(length/(2*maxOutagePause)), int(2*length/maxOutagePause); reports < least || reports > most {
+				t.Errorf("%v: %d failed requests in %s, want %d to %d", err, reports, length, least, most)
+			}
+		})
+	}
+}
+
 // The reflector answers these errors of a streaming list with a sleep that outlasts
 // its context.
 func TestSourceHidesErrorsThatAreSleptOn(t *testing.T) {
@@ -80,16 +115,18 @@ func TestSourceHidesErrorsThatAreSleptOn(t *testing.T) {
 		{"busy", busy, metav1.ListOptions{}, false},
 	}
 	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
 			s := failingSource(test.err)
 			s.report = func(string, error) {}
-			_, err := s.watchOnce(t.Context(), test.opts)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			_, err := s.watchOnce(ctx, test.opts)
 			if err == nil {
-				t.Fatal("no error")
+				t.Fatalf("%s: no error", test.name)
 			}
 			slept := utilnet.IsConnectionRefused(err) || apierrors.IsTooManyRequests(err)
 			if test.hidden && slept || !test.hidden && !errors.Is(err, test.err) {
-				t.Fatalf("watch: %v, hidden: %v", err, !slept)
+				t.Fatalf("%s: watch: %v, hidden: %v", test.name, err, !slept)
 			}
 		})
 	}

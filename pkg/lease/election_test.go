@@ -134,6 +134,24 @@ func TestTransferToWhoeverIsJustLeavingBeginsNothing(t *testing.T) {
 	}
 }
 
+// Whoever leaves removes its record; a shard that was given to it too late is
+// free all the same, at once.
+func TestTransferToWhoeverHasLeftIsTaken(t *testing.T) {
+	s := settled(t, "s1", "a", "b", "c")
+	from := s.holder("s1")
+	others := slices.DeleteFunc(s.alive(), func(r *modelReplica) bool { return r == from })
+	to, next := others[0], others[1]
+	op := from.election.holderOp(from.election.claims["s1"], from.election.shardEntry("s1"), to.election.Identity(), nil, "a transfer from before")
+	to.deliver(Leave{})
+	s.run(time.Second)
+	if _, ok := s.member(to.replica.Pod); ok || !to.left {
+		t.Fatal("it has not left")
+	}
+	from.crash()
+	s.server.do(s.now, op)
+	s.within(time.Second, next.name)
+}
+
 func TestCrashIsTakenOverFrom(t *testing.T) {
 	s := settled(t, "s1 s2", "a", "b")
 	s.forget()
@@ -677,6 +695,59 @@ func TestWorkThatNeverReturnsKeepsTheShard(t *testing.T) {
 	}
 }
 
+// The work of a term that lapsed may still go on while the shard is held again.
+func TestWorkOfAnEarlierTermKeepsTheShard(t *testing.T) {
+	s := settled(t, "s1", "a", "b")
+	a := s.holder("s1")
+	s.faults.workReturns = span{30 * time.Second, 30 * time.Second}
+	a.pause(12 * time.Second)
+	s.run(12 * time.Second)
+	lapsed := s.now
+	s.faults.workReturns = calm.workReturns
+	s.within(time.Second, a.name)
+	a.deliver(Leave{})
+	s.run(lapsed + 30*time.Second - s.now - time.Millisecond)
+	if s.checks.passed > 0 {
+		t.Errorf("passed on while the work of the term that lapsed goes on")
+	}
+	s.run(10 * time.Millisecond)
+	if r := s.holder("s1"); r == nil || r == a {
+		t.Errorf("held by %s once all work has ended, want the other one", s.holders())
+	}
+}
+
+// A term may be revoked while its record still names the session: the shard is
+// given on, but not before the work has ended.
+func TestWorkOfARevokedTermKeepsTheShard(t *testing.T) {
+	s := settled(t, "s1", "a", "b")
+	a := s.holder("s1")
+	s.faults.workReturns = span{20 * time.Second, 20 * time.Second}
+	s.server.edit(ShardLeaseName(modelGroup, "s1"), func(l *coordinationv1.Lease) { l.Labels = nil })
+	s.within(2*time.Millisecond, "-")
+	revoked := s.now
+	a.deliver(Leave{})
+	s.stays(20*time.Second-time.Millisecond, "-")
+	s.run(10 * time.Millisecond)
+	if r := s.holder("s1"); r == nil || r == a {
+		t.Errorf("held by %s %s after the term was revoked, want the other one", s.holders(), s.now-revoked)
+	}
+}
+
+func TestTakeOverWaitsForTheLeaseDurationOfTheHolder(t *testing.T) {
+	s := installed(t, "s1")
+	slow := s.config
+	slow.Timings = Relaxed
+	a := s.startOn("a", "uid-of-a", modelClock{offset: 1, rate: 1000}, slow)
+	s.within(time.Second, "a")
+	s.config.Timings = Fast
+	s.start("b")
+	s.run(12 * time.Second) // a renews every 10 s
+	s.cut(time.Hour, a)
+	s.until(time.Hour, func() bool { return !a.holds("s1") })
+	s.stays(Relaxed.LeaseDuration-Relaxed.RenewDeadline-time.Second, "-")
+	s.within(3*time.Second, "b")
+}
+
 func TestOperatorsAnnotationDoesNotCostTheSession(t *testing.T) {
 	s := settled(t, "s1", "a")
 	for range 40 {
@@ -853,6 +924,9 @@ func TestMemberLeaseWithTheHolderOfAnotherEndsNothing(t *testing.T) {
 		l.Spec.HolderIdentity = ptr.To(b.election.Identity())
 	})
 	s.run(time.Minute)
+	if m, _ := s.member("a"); m.Ended == b.election.Identity() {
+		t.Errorf("the record of a is %+v: it calls the session of b ended", m)
+	}
 }
 
 func TestCopiedMemberLeaseIsNobody(t *testing.T) {

@@ -202,6 +202,17 @@ func (c *controller) unsynced() string {
 	return ""
 }
 
+// stale says which caches are complete but cannot be kept up to date, and why;
+// empty if all can.
+func (c *controller) stale() string {
+	for _, i := range append(slices.Clone(c.others), c.own) {
+		if state := i.State(); state.Phase == informers.Failing {
+			return fmt.Sprintf("%s: %s", i.Resource().GroupResource(), state)
+		}
+	}
+	return ""
+}
+
 // unready is like unsynced, but leaves out the types of which it is known that
 // the API server does not serve them.
 func (c *controller) unready() string {

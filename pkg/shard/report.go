@@ -88,6 +88,9 @@ func (g *Group) failures(ctx context.Context, waiting map[*controller]cacheWait)
 		}
 		waiting[c] = w
 		if reason == "" {
+			reason = shorten(c.stale())
+		}
+		if reason == "" {
 			reason = c.problems.summary()
 		}
 		if reason != "" {
