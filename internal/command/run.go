@@ -34,6 +34,10 @@ Environment: POD_NAME, POD_UID and SHARDCTL_CONTAINER say which replica this is;
 POD_NAMESPACE is the default for --namespace.`,
 		Args: cobra.NoArgs,
 		RunE: func(_ *cobra.Command, _ []string) error {
+			// From the first moment on: a signal that nobody awaits kills.
+			log := klog.Background().WithName("shardctl")
+			ctx, stop := untilSignal(klog.NewContext(context.Background(), log))
+			defer stop()
 			if err := setVerbosity(verbosity); err != nil {
 				return err
 			}
@@ -46,9 +50,6 @@ POD_NAMESPACE is the default for --namespace.`,
 			if err != nil {
 				return err
 			}
-			log := klog.Background().WithName("shardctl")
-			ctx, stop := untilSignal(klog.NewContext(context.Background(), log))
-			defer stop()
 			r, err := replica.New(ctx, rc, cfg, replica.Options{Namespace: namespace, Revision: revision})
 			if err != nil {
 				return err
