@@ -50,7 +50,8 @@ POD_NAMESPACE is the default for --namespace.`,
 			if err != nil {
 				return err
 			}
-			r, err := replica.New(ctx, rc, cfg, replica.Options{Namespace: namespace, Revision: revision})
+			// Not ctx: whoever is told to stop while it starts leaves in order, too.
+			r, err := replica.New(context.WithoutCancel(ctx), rc, cfg, replica.Options{Namespace: namespace, Revision: revision})
 			if err != nil {
 				return err
 			}
