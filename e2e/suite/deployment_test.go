@@ -107,20 +107,25 @@ func (c *cluster) deploy(t *testing.T, roles ...role) *deployment {
 	})}
 }
 
-// launch starts replicas, one after the other. A data race in one fails the test.
+// launch starts replicas, one after the other.
 func (d *deployment) launch(t *testing.T, names ...string) {
 	t.Helper()
 	for _, name := range names {
-		r, err := d.Launch(t.Context(), name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			if log := d.log(t, r.Name()); strings.Contains(log, "DATA RACE") {
-				t.Errorf("replica %s has data races:\n%s", r.Name(), log)
-			}
-		})
+		d.launchWith(t, name)
 	}
+}
+
+// launchWith starts a replica with more arguments. A data race in it fails the test.
+func (d *deployment) launchWith(t *testing.T, name string, args ...string) {
+	t.Helper()
+	if _, err := d.Launch(t.Context(), name, args...); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if log := d.log(t, name); strings.Contains(log, "DATA RACE") {
+			t.Errorf("replica %s has data races:\n%s", name, log)
+		}
+	})
 }
 
 func (d *deployment) log(t *testing.T, replica string) string {
@@ -159,14 +164,23 @@ func (d *deployment) holderOf(t *testing.T, shard string) *fleet.Replica {
 // terminate ends a replica as a kubelet does, and fails the test unless it exits with 0.
 func (d *deployment) terminate(t *testing.T, r *fleet.Replica) {
 	t.Helper()
+	if err := d.terminated(t, r); err != nil {
+		t.Error(err)
+	}
+}
+
+// terminated is terminate for other goroutines than the test's own.
+func (d *deployment) terminated(t *testing.T, r *fleet.Replica) error {
+	t.Helper()
 	exit, err := r.Terminate(t.Context())
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	if exit.Code != 0 {
-		t.Errorf("replica %s ended with %s after SIGTERM, want exit code 0", r.Name(), exit.State)
+		return fmt.Errorf("replica %s ended with %s after SIGTERM, want exit code 0", r.Name(), exit.State)
 	}
 	t.Logf("replica %s ended %s after SIGTERM", r.Name(), exit.Took.Round(time.Millisecond))
+	return nil
 }
 
 // leases returns the group's Leases of a kind.

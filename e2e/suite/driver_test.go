@@ -71,7 +71,7 @@ func (m *member) Noted(e lease.Effect) {
 // Requested is part of [lease.Handler].
 func (m *member) Requested(lease.Verb, lease.Outcome, time.Duration) {}
 
-const work = "work" // the shard of these tests
+const onlyShard = "work"
 
 // startMember starts a driver whose client uses the configuration, ready to hold the one shard.
 func startMember(t *testing.T, c *cluster, config *rest.Config, name string, timings lease.Timings, onGrant func(lease.Term)) *member {
@@ -87,7 +87,7 @@ func startMember(t *testing.T, c *cluster, config *rest.Config, name string, tim
 		Election: lease.Config{
 			Group: c.group, Namespace: c.namespace, Timings: timings, Assign: shard.Assign,
 			Replica: lease.Replica{Pod: name, Container: "main", Boot: name},
-			Shards:  []lease.ShardSpec{{Name: work}},
+			Shards:  []lease.ShardSpec{{Name: onlyShard}},
 		},
 	})
 	if err != nil {

@@ -6,6 +6,7 @@ package suite
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/shardctl/shardctl/e2e/fleet"
@@ -91,7 +92,7 @@ func TestRollingRestart(t *testing.T) {
 		o.awaitReconciled(t, each)
 	}
 
-	if i := slices.IndexFunc(after.Members, func(m status.Member) bool { return m.Pod[:2] != "v2" }); i >= 0 {
+	if i := slices.IndexFunc(after.Members, func(m status.Member) bool { return !strings.HasPrefix(m.Pod, "v2-") }); i >= 0 {
 		t.Errorf("%s is still a member", after.Members[i].Pod)
 	}
 	j := d.journal(t)

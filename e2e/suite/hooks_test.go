@@ -29,10 +29,9 @@ type hookRequest struct {
 
 // hookAnswer is a DecoratorHookResponse.
 type hookAnswer struct {
-	Labels      map[string]*string `json:"labels,omitempty"`
-	Status      map[string]any     `json:"status,omitempty"`
-	Attachments []map[string]any   `json:"attachments"`
-	Finalized   bool               `json:"finalized,omitempty"`
+	Status      map[string]any   `json:"status,omitempty"`
+	Attachments []map[string]any `json:"attachments"`
+	Finalized   bool             `json:"finalized,omitempty"`
 }
 
 // hookServer serves one hook whose answers can be changed at any time, and remembers who was asked about.

@@ -82,7 +82,7 @@ const (
 func readJournal(t *testing.T, group, namespace string) *journal {
 	t.Helper()
 	j := &journal{shards: map[string][]reign{}}
-	known := map[string]uint64{} // an update that changes nothing gets the revision of the last that did
+	seen := map[string]bool{} // an update that changes nothing gets the revision of the last that did
 	for _, event := range readAudit(t, namespace) {
 		var written metav1.PartialObjectMetadata
 		if err := json.Unmarshal(event.ResponseObject, &written); err != nil {
@@ -92,11 +92,11 @@ func readJournal(t *testing.T, group, namespace string) *journal {
 		if err != nil {
 			continue // what is not stored, such as a token
 		}
-		id := event.ObjectRef.Resource + "/" + written.Name
-		if known[id] >= revision {
+		id := event.ObjectRef.Resource + "/" + written.Name + "@" + written.ResourceVersion
+		if seen[id] {
 			continue
 		}
-		known[id] = revision
+		seen[id] = true
 		if event.ObjectRef.Resource == "leases" {
 			j.addLease(t, group, revision, event.ResponseObject)
 			continue

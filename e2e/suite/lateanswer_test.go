@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"testing"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/shardctl/shardctl/e2e/fleet"
 	"github.com/shardctl/shardctl/internal/status"
 )
@@ -64,13 +66,12 @@ func testLateAnswer(t *testing.T, configure func(*hookServer) map[string]any, wh
 		return nil
 	})
 	holder := d.holderOf(t, types[0].shard())
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		d.terminate(t, holder)
-	}()
+	var termination errgroup.Group
+	termination.Go(func() error { return d.terminated(t, holder) })
 	whenLeaving(t, d, holder, func() { close(release) })
-	<-ended
+	if err := termination.Wait(); err != nil {
+		t.Error(err)
+	}
 	widgets.awaitReconciled(t, each)
 
 	j := d.journal(t)

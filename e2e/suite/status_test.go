@@ -32,11 +32,8 @@ func TestStatus(t *testing.T) {
 	types := c.createTypes(t, "widgets", "gadgets")
 	hook := serveHook(t, answerWith(reflectSpec))
 	d := c.deploy(t, rolesFor(webhook(hook, hookTimeout), types...)...)
-	for _, name := range []string{"a", "b"} {
-		if _, err := d.Launch(t.Context(), name, "--revision=7"); err != nil {
-			t.Fatal(err)
-		}
-	}
+	d.launchWith(t, "a", "--revision=7")
+	d.launchWith(t, "b", "--revision=7")
 	// A replica that has only just started reports that it waits for its caches.
 	d.await(t, "two replicas to be ready", fleet.All(fleet.Spread(2, 2), noProblem(types[0]), noProblem(types[1])))
 

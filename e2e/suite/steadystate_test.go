@@ -13,17 +13,22 @@ import (
 	"github.com/shardctl/shardctl/e2e/fleet"
 )
 
-// A group in which nothing happens costs one request per replica and RenewInterval on Leases, the heartbeat, and nothing
-// else. This test does not run in parallel with others: the API server counts the requests of all.
+// A group in which no shard moves costs one request per replica and RenewInterval on Leases, the heartbeat, and nothing else,
+// however much work it does. This test does not run in parallel with others: the API server counts the requests of all.
 func TestSteadyStateCostsHeartbeatsOnly(t *testing.T) {
-	const replicas, heartbeats = 3, 10
+	const replicas, each, heartbeats = 3, 10, 10
 	c := newCluster(t)
 	types := c.createTypes(t, "widgets", "gadgets", "gizmos", "sprockets")
 	hook := serveHook(t, answerWith(reflectSpec))
 	d := c.deploy(t, rolesFor(webhook(hook, hookTimeout), types...)...)
+	all := c.watchAll(t, types)
+	for _, o := range all {
+		o.create(t, each)
+	}
 	d.launch(t, "a", "b", "c")
 	d.await(t, "three replicas to share four shards", fleet.Spread(len(types), replicas))
 	d.awaitHeartbeats(t, 2)
+	stop := keepChanging(t, all, each)
 
 	before, began := leaseRequests(t), time.Now()
 	var after map[string]float64
@@ -35,6 +40,7 @@ func TestSteadyStateCostsHeartbeatsOnly(t *testing.T) {
 		return nil
 	})
 	window := time.Since(began)
+	changes := stop()
 
 	for verb, n := range after {
 		if sent := n - before[verb]; verb != "PUT" && sent != 0 {
@@ -42,13 +48,13 @@ func TestSteadyStateCostsHeartbeatsOnly(t *testing.T) {
 		}
 	}
 	sent := after["PUT"] - before["PUT"]
-	each := float64(window) / float64(timings.RenewInterval)
+	intervals := float64(window) / float64(timings.RenewInterval)
 	// Late heartbeats are no fault of theirs, on a busy machine; too many are.
-	if most := replicas * (math.Ceil(each) + 1); sent > most {
+	if most := replicas * (math.Ceil(intervals) + 1); sent > most {
 		t.Errorf("%v heartbeats were sent in %s, want at most %v: one per replica each %s", sent, window, most, timings.RenewInterval)
 	}
-	t.Logf("%d replicas with %d shards sent %v heartbeats in %s, one each %s would be %.1f",
-		replicas, len(types), sent, window.Round(time.Millisecond), timings.RenewInterval, replicas*each)
+	t.Logf("%d replicas with %d shards reconciled %d changes and sent %v heartbeats in %s, one each %s would be %.1f",
+		replicas, len(types), changes, sent, window.Round(time.Millisecond), timings.RenewInterval, replicas*intervals)
 }
 
 // leaseRequests is what the API server has counted so far, by verb.

@@ -132,6 +132,10 @@ func (c *cluster) watchAll(t *testing.T, types []resourceType) []*objects {
 	return all
 }
 
+func (o *objects) client() dynamic.ResourceInterface {
+	return o.cluster.dynamic.Resource(o.GroupVersionResource).Namespace(o.cluster.namespace)
+}
+
 // maxWriters bounds the requests that a test sends at a time.
 const maxWriters = 8
 
@@ -153,6 +157,9 @@ func (o *objects) resize(t *testing.T, n int, size int) {
 	t.Helper()
 	o.forAll(t, n, func(ctx context.Context, name string) error { return o.resizeOne(ctx, name, size) })
 }
+
+// mergePatch spares those who have a variable called types its package.
+const mergePatch = types.MergePatchType
 
 func (o *objects) resizeOne(ctx context.Context, name string, size int) error {
 	patch := fmt.Appendf(nil, `{"spec":{"size":%d}}`, size)
@@ -233,10 +240,4 @@ func sizeOf(object *unstructured.Unstructured) int64 {
 func isReconciled(object *unstructured.Unstructured) bool {
 	status, _, _ := unstructured.NestedMap(object.Object, "status")
 	return reflect.DeepEqual(status, statusFor(object))
-}
-
-const mergePatch = types.MergePatchType
-
-func (o *objects) client() dynamic.ResourceInterface {
-	return o.cluster.dynamic.Resource(o.GroupVersionResource).Namespace(o.cluster.namespace)
 }
