@@ -27,6 +27,7 @@ import (
 // shard away is sent (R2), or when it is revoked.
 type claim struct {
 	shard string
+	lease string // name of its Lease
 	phase phase
 	term  Term    // while held or draining
 	since Instant // when the term began
@@ -35,6 +36,8 @@ type claim struct {
 	ended endedTerm
 	// working counts revoked terms whose work has not returned yet.
 	working int
+
+	renewal // of the term, in lease mode
 
 	cause     Cause // why it is draining
 	successor string
@@ -59,13 +62,14 @@ type endedTerm struct {
 	epoch int32
 }
 
+// shardEntry is what is known of the Lease of a shard that is, or was, served.
 func (e *Election) shardEntry(shard string) *entry {
-	return e.view.leases[ShardLeaseName(e.cfg.Group, shard)]
+	return e.view.leases[e.claims[shard].lease]
 }
 
 // actClaim does what is due for one shard.
 func (e *Election) actClaim(c *claim, plan Plan) {
-	known := e.shardEntry(c.shard)
+	known := e.view.leases[c.lease]
 	if c.phase != idle {
 		e.actTerm(c, known, plan)
 	}
@@ -80,22 +84,26 @@ func (e *Election) actTerm(c *claim, known *entry, plan Plan) {
 	case known == nil || known.shard.UID != c.term.UID:
 		c.revoke(e, CauseDeleted)
 		return
-	case known.shard.Holder != c.term.Identity || !known.shard.Session || known.shard.Epoch != c.term.Epoch:
+	case known.shard.Holder != c.term.Identity || known.shard.mode() != c.term.Mode || known.shard.Epoch != c.term.Epoch:
 		c.revoke(e, CauseTaken)
 		return
 	}
+	e.confirmTerm(c, known)
 	if c.phase == held {
 		if cause, successor := e.reasonToGive(c, plan); cause != "" {
 			c.phase, c.cause, c.successor = draining, cause, successor
 			e.emit(Revoked{Term: c.term, Cause: cause, Graceful: true, Successor: successor})
 		}
-		return
 	}
 	// The work of an earlier term may still go on, past its validity: the
 	// next holder must not start beside that either.
-	if c.drained && c.working == 0 && e.free(known.lease.Name) {
-		e.pass(c, known, plan)
+	if c.phase == draining && c.drained && c.working == 0 {
+		if e.free(known.lease.Name) {
+			e.pass(c, known, plan)
+		}
+		return
 	}
+	e.renewTerm(c, known)
 }
 
 // reasonToGive says why a held shard should be given away, and to whom.
@@ -134,8 +142,8 @@ func (e *Election) pass(c *claim, known *entry, plan Plan) {
 // term is over: another session, this one again, or nobody.
 func (e *Election) give(c *claim, known *entry, successor string) {
 	carried := c.carried
-	if successor == "" {
-		e.send(e.releaseOp(c, known, carried), nil)
+	if successor == "" || successor != e.Identity() && e.modeOf(successor) == LeaseMode {
+		e.send(e.releaseOp(c, known, successor, carried), nil)
 		return
 	}
 	e.send(e.holderOp(c, known, successor, carried, "hand over"), nil)
@@ -159,6 +167,7 @@ func (c *claim) revoke(e *Election, cause Cause) {
 func (c *claim) close() {
 	c.ended = endedTerm{uid: c.term.UID, epoch: c.term.Epoch}
 	c.phase, c.drained, c.term, c.vacant = idle, false, Term{}, 0
+	c.until, c.next = 0, 0
 }
 
 // drained takes in that the work of a revoked term has returned.
@@ -182,7 +191,6 @@ func (e *Election) drained(ev Drained) {
 
 // actIdle looks after a shard that this replica has no term of.
 func (e *Election) actIdle(c *claim, known *entry, plan Plan) {
-	name := ShardLeaseName(e.cfg.Group, c.shard)
 	_, configured := e.shards[c.shard]
 	if !e.session.valid(e.now) {
 		return
@@ -191,12 +199,12 @@ func (e *Election) actIdle(c *claim, known *entry, plan Plan) {
 		e.grant(c, known) // the watch may show it before the reply comes
 		return
 	}
-	if !e.free(name) {
+	if !e.free(c.lease) {
 		return
 	}
 	if known == nil {
 		if configured && e.myTurn(c, plan) {
-			e.send(e.createShardOp(c.shard), nil)
+			e.send(e.createShardOp(c), nil)
 		}
 		return
 	}
@@ -205,7 +213,7 @@ func (e *Election) actIdle(c *claim, known *entry, plan Plan) {
 		e.adopt(known)
 	case known.shard.Epoch == math.MaxInt32:
 		// No later term can be told from this one: the Lease has to be deleted.
-	case known.shard.Holder == e.Identity():
+	case known.shard.Holder == e.Identity() && known.shard.Claimed:
 		e.goOn(c, known, plan)
 	case e.view.settled(known) && configured && !e.leaving && e.vacancy(c, known) && e.myTurn(c, plan):
 		e.take(c, known)
@@ -217,7 +225,8 @@ func (e *Election) actIdle(c *claim, known *entry, plan Plan) {
 func (e *Election) grantable(c *claim, known *entry) bool {
 	s := known.shard
 	ended := c.ended.uid == s.UID && s.Epoch <= c.ended.epoch
-	return known.shown && s.Holder == e.Identity() && s.Session && s.Epoch < math.MaxInt32 && !ended
+	return known.shown && s.Holder == e.Identity() && s.Claimed && s.Epoch < math.MaxInt32 && !ended &&
+		(s.Session || e.renewedUntil(c, s.Attempt) > e.now)
 }
 
 // goOn looks after a shard whose record still names this session although its
@@ -247,6 +256,10 @@ func (e *Election) grant(c *claim, known *entry) {
 		Token:    known.shard.Token(),
 		Carried:  known.shard.Carried,
 		How:      Cause(known.lease.Annotations[annotationHow]),
+		Mode:     known.shard.mode(),
+	}
+	if c.term.Mode == LeaseMode {
+		e.extendTerm(c, known.shard.Attempt) // first, for nothing may start without a validity
 	}
 	e.emit(Granted{Term: c.term})
 	// What came while nobody looked may already speak against it.
@@ -267,7 +280,7 @@ func (e *Election) vacancy(c *claim, known *entry) bool {
 	default: // the standard rules (R14)
 		duration := cmp.Or(s.Duration, e.cfg.Timings.LeaseDuration)
 		due := max(known.changed, e.session.since).Add(duration)
-		vacant = e.entitled(c, known) && e.confirmedAt(due)
+		vacant = e.entitled(c, known) && (e.over(s.Holder) || e.knownDead(s.Holder) || e.confirmedAt(due))
 	}
 	switch {
 	case !vacant:
@@ -331,14 +344,15 @@ func (e *Election) take(c *claim, known *entry) {
 	holder := known.shard.Holder
 	how := CauseTakeOver
 	switch {
+	case holder == "" && known.shard.Preferred == e.Identity():
+		how = CauseTransfer
 	case holder == "":
 		how = CauseVacant
-	case !known.shard.Session:
-	case !e.over(holder):
+	case known.shard.Session && !e.over(holder):
 		e.endSession(holder)
 		return
 	default:
-		if id, err := ParseIdentity(holder); err == nil && id.sameReplica(e.session.identity) {
+		if e.view.who(holder).record == e.own {
 			how = CauseReclaim
 		}
 	}
@@ -367,13 +381,12 @@ func (e *Election) shardLabels(shard string) map[string]string {
 }
 
 // createShardOp makes a shard Lease, unowned: creating it grants nothing (R6b).
-func (e *Election) createShardOp(shard string) Op {
-	name := ShardLeaseName(e.cfg.Group, shard)
-	return Op{Verb: Create, Name: name, Why: "create", Lease: &coordinationv1.Lease{
+func (e *Election) createShardOp(c *claim) Op {
+	return Op{Verb: Create, Name: c.lease, Why: "create", Lease: &coordinationv1.Lease{
 		ObjectMeta: metav1.ObjectMeta{
-			Name: name, Namespace: e.cfg.Namespace,
-			Labels:      e.shardLabels(shard),
-			Annotations: annotate(nil, map[string]string{AnnotationResource: e.shards[shard].Resource}),
+			Name: c.lease, Namespace: e.cfg.Namespace,
+			Labels:      e.shardLabels(c.shard),
+			Annotations: annotate(nil, map[string]string{AnnotationResource: e.shards[c.shard].Resource}),
 		},
 		Spec: coordinationv1.LeaseSpec{
 			HolderIdentity:       ptr.To(""),
@@ -383,7 +396,8 @@ func (e *Election) createShardOp(shard string) Op {
 	}}
 }
 
-// holderOp writes a new holder, at the next epoch, in session mode.
+// holderOp writes a new holder, at the next epoch: this session in its own mode,
+// another one in session mode.
 func (e *Election) holderOp(c *claim, known *entry, holder string, carried map[string]string, why string) Op {
 	l := known.lease.DeepCopy()
 	l.Labels = annotate(l.Labels, e.shardLabels(c.shard))
@@ -397,11 +411,15 @@ func (e *Election) holderOp(c *claim, known *entry, holder string, carried map[s
 		AnnotationClaimed:  string(l.UID),
 		AnnotationResource: resource,
 		AnnotationCarried:  encodeMap(newest(known.shard.Carried, carried)),
-		annotationHow:      string(CauseTransfer),
+		AnnotationAttempt:  "", AnnotationPreferred: "",
+		annotationHow: string(CauseTransfer),
 	})
 	l.Spec.HolderIdentity = &holder
 	l.Spec.LeaseDurationSeconds = ptr.To[int32](foreignDuration)
 	l.Spec.LeaseTransitions = ptr.To(c.nextEpoch(known))
+	if holder == e.Identity() && e.cfg.Mode == LeaseMode {
+		e.byItself(c, l)
+	}
 	return Op{Verb: Update, Name: l.Name, Lease: l, Stamp: StampAcquire, Why: why}
 }
 
@@ -420,10 +438,11 @@ func newest(a, b map[string]string) map[string]string {
 	return merged
 }
 
-// releaseOp gives the shard to nobody: anyone may claim it at once.
-func (e *Election) releaseOp(c *claim, known *entry, carried map[string]string) Op {
+// releaseOp gives the shard to nobody: anyone may claim it at once, but the
+// preferred one, if there is one, is the first in line.
+func (e *Election) releaseOp(c *claim, known *entry, preferred string, carried map[string]string) Op {
 	op := e.holderOp(c, known, "", carried, "release")
-	op.Lease.Annotations = annotate(op.Lease.Annotations, map[string]string{AnnotationDuration: "", annotationHow: ""})
+	op.Lease.Annotations = annotate(op.Lease.Annotations, map[string]string{AnnotationDuration: "", annotationHow: "", AnnotationPreferred: preferred})
 	op.Lease.Spec.LeaseDurationSeconds = ptr.To[int32](releasedDuration)
 	op.Lease.Spec.LeaseTransitions = ptr.To(known.shard.Epoch)
 	op.Stamp = StampRenew

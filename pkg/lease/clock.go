@@ -28,17 +28,27 @@ func (m monotonic) Now() Instant { return Instant(time.Since(m.origin)) }
 type Validity struct {
 	clock Clock
 	until atomic.Int64
+	// session, if set, is that of the session which the term rests on besides:
+	// it is valid no longer.
+	session *Validity
 }
 
 // NewValidity returns one that is not valid yet.
 func NewValidity(c Clock) *Validity { return &Validity{clock: c} }
+
+// within returns the validity of a term that is renewed by itself, in a session.
+func (v *Validity) within() *Validity { return &Validity{clock: v.clock, session: v} }
 
 // Extend moves the validity; the zero Instant ends it.
 func (v *Validity) Extend(until Instant) { v.until.Store(int64(until)) }
 
 // Remaining is how long it is still valid: zero or less once it is over.
 func (v *Validity) Remaining() time.Duration {
-	return Instant(v.until.Load()).Sub(v.clock.Now())
+	until := v.until.Load()
+	if v.session != nil {
+		until = min(until, v.session.until.Load())
+	}
+	return Instant(until).Sub(v.clock.Now())
 }
 
 // Valid tells whether the term may be acted on now.

@@ -19,7 +19,7 @@ func TestPresetsAreValid(t *testing.T) {
 		if bound := timings.ClockRateBound(); bound < minClockRateBound || bound > 2 {
 			t.Errorf("%s: clocks may differ by a factor of %.2f", name, bound)
 		}
-		if timeout := timings.requestTimeout(); timings.RenewInterval+timeout >= timings.RenewDeadline {
+		if timeout := timings.RequestTimeout(); timings.RenewInterval+timeout >= timings.RenewDeadline {
 			t.Errorf("%s: a heartbeat that is lost (%s) leaves no time for another", name, timeout)
 		}
 	}

@@ -62,6 +62,7 @@ type Driver struct {
 	machine  *Election
 	own      string                   // name of the own member Lease
 	validity atomic.Pointer[Validity] // of the session as it is now
+	terms    map[string]*Validity     // of those that are renewed by themselves
 	events   chan Event
 	newest   chan string // answers the watch's question how new a list must be
 	ended    chan struct{}
@@ -94,7 +95,8 @@ func NewDriver(o DriverOptions) (*Driver, error) {
 		selector: LabelGroup + "=" + o.Election.Group,
 		leave:    o.LeaveTimeout,
 		machine:  machine,
-		own:      machine.ownLease(),
+		own:      machine.own,
+		terms:    map[string]*Validity{},
 		events:   make(chan Event),
 		newest:   make(chan string),
 		ended:    make(chan struct{}),
@@ -188,22 +190,57 @@ func (d *Driver) step(ev Event) {
 		case Send:
 			d.queue = append(d.queue, effect.Op)
 		case Extended:
-			d.validity.Load().Extend(effect.Until)
+			d.extend(effect)
 		case Began:
 			// Terms of the old session keep its validity, which is over.
 			d.validity.Load().Extend(0)
 			d.validity.Store(NewValidity(d.clock))
 			d.handler.Noted(effect)
 		case Granted:
-			d.handler.Granted(effect.Term, d.validity.Load())
+			d.handler.Granted(effect.Term, d.termValidity(effect.Term))
 		case Revoked:
+			if !effect.Graceful {
+				d.endTerm(effect.Term)
+			}
 			d.handler.Revoked(effect)
+		case Passed:
+			d.endTerm(effect.Term)
+			d.handler.Noted(effect)
 		case Left:
 			d.left = true
 			d.handler.Noted(effect)
 		default:
 			d.handler.Noted(effect)
 		}
+	}
+}
+
+// extend moves the validity of the session, or of one term.
+func (d *Driver) extend(e Extended) {
+	v := d.validity.Load()
+	if e.Shard != "" {
+		if d.terms[e.Shard] == nil {
+			d.terms[e.Shard] = v.within()
+		}
+		v = d.terms[e.Shard]
+	}
+	v.Extend(e.Until)
+}
+
+// termValidity is the session's, unless the term is renewed by itself: that has
+// been extended before the term is granted.
+func (d *Driver) termValidity(t Term) *Validity {
+	if v := d.terms[t.Shard]; v != nil && t.Mode == LeaseMode {
+		return v
+	}
+	return d.validity.Load()
+}
+
+// endTerm ends the validity of a term that is renewed by itself.
+func (d *Driver) endTerm(t Term) {
+	if v := d.terms[t.Shard]; v != nil {
+		v.Extend(0)
+		delete(d.terms, t.Shard)
 	}
 }
 
@@ -227,7 +264,7 @@ func (d *Driver) dispatch(work context.Context, g *errgroup.Group) {
 
 // request carries out one request and hands its outcome to the machine.
 func (d *Driver) request(ctx context.Context, op Op) {
-	bounded, cancel := context.WithTimeout(ctx, d.timings.requestTimeout())
+	bounded, cancel := context.WithTimeout(ctx, d.timings.RequestTimeout())
 	defer cancel()
 	began := d.clock.Now()
 	l, err := d.client.do(bounded, op)

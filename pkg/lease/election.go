@@ -4,6 +4,7 @@
 package lease
 
 import (
+	"cmp"
 	"fmt"
 	"hash/fnv"
 	"maps"
@@ -38,8 +39,13 @@ type Config struct {
 	// higher only.
 	Revision int64
 	Timings  Timings
-	Shards   []ShardSpec
-	// Assign says who should hold what. It must be a pure function.
+	// Mode says how this replica renews the shards that it holds. Replicas
+	// with different modes run side by side. Default: [SessionMode].
+	Mode   Mode
+	Shards []ShardSpec
+	// Assign says who should hold what. It must be a pure function: it is not
+	// asked again about a snapshot that it has just seen, and what it returns is
+	// not changed.
 	Assign func(Snapshot) Plan
 	// Cooldown is how long a shard that was received is not moved on for
 	// balance alone, so that differing snapshots do not play ping-pong with
@@ -57,6 +63,9 @@ const (
 )
 
 func (c *Config) setDefaults() {
+	if c.Mode == "" {
+		c.Mode = SessionMode
+	}
 	if c.Cooldown == 0 {
 		c.Cooldown = defaultCooldown
 	}
@@ -74,6 +83,9 @@ func (c *Config) Validate() error {
 		}
 	}
 	errs = append(errs, c.Timings.Validate(field.NewPath("timings"))...)
+	if c.Mode != SessionMode && c.Mode != LeaseMode {
+		errs = append(errs, field.NotSupported(field.NewPath("mode"), c.Mode, []Mode{SessionMode, LeaseMode}))
+	}
 	if c.Assign == nil {
 		errs = append(errs, field.Required(field.NewPath("assign"), "say who should hold what"))
 	}
@@ -117,28 +129,37 @@ func validateShards(group string, shards []ShardSpec) field.ErrorList {
 type Election struct {
 	cfg     Config
 	view    *view
+	own     string // name of the own member Lease
 	session session
 	shards  map[string]ShardSpec
+	serves  []string // names of shards, sorted
 	claims  map[string]*claim
+	order   []*claim // claims, by the name of the shard
 	report  Reported
 	leaving bool
 	left    bool
 
 	ops    map[uint64]pending
 	nextOp uint64
+	// attempts counts renewals, of whatever Lease.
+	attempts uint64
 	// busy Leases have a request under way.
 	busy map[string]bool
 	// retry holds, per Lease, the back-off after a failed request.
 	retry map[string]backoff
 	// absent says since when a holder's member Lease is known to be missing.
 	absent map[string]Instant
+	// dead are processes that are known to have ended, oldest first.
+	dead []Replica
 	// layoutDue is since when the layout record should be written.
 	layoutDue Instant
 
-	now     Instant
-	members []Candidate // the live members, as of the last look
-	wake    Instant     // the earliest instant at which something becomes due
-	effects []Effect
+	now      Instant
+	members  []Candidate // the live members, as of the last look
+	snapshot Snapshot    // what the plan was made from
+	planned  Plan
+	wake     Instant // the earliest instant at which something becomes due
+	effects  []Effect
 }
 
 // pending is a request under way, and who is to learn of its outcome.
@@ -156,6 +177,7 @@ func NewElection(cfg Config) (*Election, error) {
 	e := &Election{
 		cfg:    cfg,
 		view:   newView(cfg.Group),
+		own:    MemberLeaseName(cfg.Group, cfg.Replica),
 		shards: map[string]ShardSpec{},
 		claims: map[string]*claim{},
 		ops:    map[uint64]pending{},
@@ -163,7 +185,7 @@ func NewElection(cfg Config) (*Election, error) {
 		retry:  map[string]backoff{},
 		absent: map[string]Instant{},
 	}
-	e.session.identity = Identity{Replica: cfg.Replica, Incarnation: 1}
+	e.session = newSession(Identity{Replica: cfg.Replica, Incarnation: 1})
 	e.configure(cfg.Shards)
 	return e, nil
 }
@@ -198,6 +220,8 @@ func (e *Election) Step(now Instant, ev Event) []Effect {
 		e.configure(ev.Shards)
 	case Drained:
 		e.drained(ev)
+	case Died:
+		e.died(ev.Replica)
 	case Leave:
 		e.leave()
 	case Tick:
@@ -211,7 +235,7 @@ func (e *Election) Step(now Instant, ev Event) []Effect {
 func (e *Election) Deadline() Instant { return e.wake }
 
 // Identity is the identity of the session as it is now.
-func (e *Election) Identity() string { return e.session.identity.String() }
+func (e *Election) Identity() string { return e.session.id }
 
 // Valid tells whether the session is valid at the instant now.
 func (e *Election) Valid(now Instant) bool { return e.session.valid(now) }
@@ -232,8 +256,8 @@ func (e *Election) act() {
 	e.watchSession()
 	e.actSession()
 	plan := e.plan()
-	for _, name := range slices.Sorted(maps.Keys(e.claims)) {
-		e.actClaim(e.claims[name], plan)
+	for _, c := range e.order {
+		e.actClaim(c, plan)
 	}
 	e.actLayout()
 	e.actPeers()
@@ -256,9 +280,11 @@ func (e *Election) configure(shards []ShardSpec) {
 	for _, s := range shards {
 		e.shards[s.Name] = s
 		if e.claims[s.Name] == nil {
-			e.claims[s.Name] = &claim{shard: s.Name}
+			e.claims[s.Name] = &claim{shard: s.Name, lease: ShardLeaseName(e.cfg.Group, s.Name)}
 		}
 	}
+	e.serves = slices.Sorted(maps.Keys(e.shards))
+	e.order = slices.SortedFunc(maps.Values(e.claims), func(a, b *claim) int { return cmp.Compare(a.shard, b.shard) })
 	e.session.urgent = true
 }
 
@@ -325,7 +351,7 @@ func (e *Election) replied(r Replied) {
 func (e *Election) learn(op Op, r Replied) {
 	switch {
 	case op.Verb == Delete:
-		delete(e.view.leases, op.Name) // or it would be deleted again before the watch shows it
+		e.view.drop(op.Name) // or it would be deleted again before the watch shows it
 	case r.Lease != nil && r.Lease.Name == op.Name:
 		e.view.heard(e.now, r.Lease)
 	}
@@ -345,7 +371,7 @@ func (e *Election) failed(op Op, r Replied) {
 	case (o == Conflict || o == NotFound) && op.Verb != Get:
 		e.send(Op{Verb: Get, Name: op.Name, Why: "read again after a " + o.String()}, nil)
 	case o == NotFound && known != nil && !known.shown:
-		delete(e.view.leases, op.Name) // the watch never showed it, so it cannot show its end
+		e.view.drop(op.Name) // the watch never showed it, so it cannot show its end
 	}
 }
 

@@ -498,7 +498,7 @@ func TestLabelsTakenAway(t *testing.T) {
 			before := s.holders()
 			name := map[string]string{
 				"shard":  ShardLeaseName(modelGroup, "s1"),
-				"member": memberLeaseName(modelGroup, s.replica("a").replica),
+				"member": MemberLeaseName(modelGroup, s.replica("a").replica),
 				"layout": LayoutLeaseName(modelGroup),
 			}[what]
 			s.server.edit(name, func(l *coordinationv1.Lease) { l.Labels = nil })
@@ -752,7 +752,7 @@ func TestTakeOverWaitsForTheLeaseDurationOfTheHolder(t *testing.T) {
 func TestOperatorsAnnotationDoesNotCostTheSession(t *testing.T) {
 	s := settled(t, "s1", "a")
 	for range 40 {
-		s.server.edit(memberLeaseName(modelGroup, s.replica("a").replica), func(l *coordinationv1.Lease) {
+		s.server.edit(MemberLeaseName(modelGroup, s.replica("a").replica), func(l *coordinationv1.Lease) {
 			l.Annotations["example.com/note"] = fmt.Sprint(s.now)
 		})
 		s.stays(700*time.Millisecond, "a")
@@ -921,7 +921,7 @@ func TestMemberLeaseWithTheHolderOfAnotherEndsNothing(t *testing.T) {
 	a, b := s.replica("a"), s.replica("b")
 	a.watch.stalled = s.now + time.Minute
 	s.run(10 * time.Millisecond)
-	s.server.edit(memberLeaseName(modelGroup, a.replica), func(l *coordinationv1.Lease) {
+	s.server.edit(MemberLeaseName(modelGroup, a.replica), func(l *coordinationv1.Lease) {
 		l.Spec.HolderIdentity = ptr.To(b.election.Identity())
 	})
 	if s.until(time.Minute, func() bool { m, _ := s.member("a"); return m.Ended == b.election.Identity() }) {
@@ -932,7 +932,7 @@ func TestMemberLeaseWithTheHolderOfAnotherEndsNothing(t *testing.T) {
 func TestCopiedMemberLeaseIsNobody(t *testing.T) {
 	s := settled(t, "s1 s2", "a", "b")
 	before := s.holders()
-	copied := s.server.leases[memberLeaseName(modelGroup, s.replica("b").replica)].DeepCopy()
+	copied := s.server.leases[MemberLeaseName(modelGroup, s.replica("b").replica)].DeepCopy()
 	copied.Name = modelGroup + ".member-copy.main"
 	s.server.create(s.now, copied)
 	s.forget()

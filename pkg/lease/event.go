@@ -72,6 +72,11 @@ type Drained struct {
 	Wrote map[string]string
 }
 
+// Died says that a process is known to have ended, whatever its record says: the
+// kubelet reports that the container terminated which wrote this boot nonce
+// (R10). It permits to end its session without waiting for it to expire.
+type Died struct{ Replica Replica }
+
 // Leave makes the replica hand everything over and end its session.
 type Leave struct{}
 
@@ -85,6 +90,7 @@ func (Replied) event()    {}
 func (Reported) event()   {}
 func (Configured) event() {}
 func (Drained) event()    {}
+func (Died) event()       {}
 func (Leave) event()      {}
 func (Tick) event()       {}
 
@@ -157,6 +163,8 @@ type Term struct {
 	Carried map[string]string
 	// How the shard was gained.
 	How Cause
+	// Mode says what renews the term: the session, or its own Lease.
+	Mode Mode
 }
 
 // Cause says why a shard was gained or lost. The values appear in logs and
@@ -185,8 +193,14 @@ type Send struct{ Op Op }
 // Began says that the replica goes on under a new identity, not valid yet.
 type Began struct{ Identity string }
 
-// Extended moves the validity of the session and of all its terms.
-type Extended struct{ Until Instant }
+// Extended moves the validity of the session and of all its terms; or, where it
+// names a shard, that of the one term whose Lease is renewed by itself: such a
+// term is valid for as long as both are. The first comes just before the term is
+// granted.
+type Extended struct {
+	Shard string
+	Until Instant
+}
 
 // Granted starts a term.
 type Granted struct{ Term Term }

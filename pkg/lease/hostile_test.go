@@ -87,7 +87,7 @@ func TestHostileLeases(t *testing.T) {
 			s := settled(t, "s1 s2", "a", "b")
 			name := test.lease
 			if name == "member" {
-				name = memberLeaseName(modelGroup, s.replica("a").replica)
+				name = MemberLeaseName(modelGroup, s.replica("a").replica)
 			}
 			s.server.edit(name, test.edit)
 			s.run(time.Minute)
@@ -112,7 +112,7 @@ func TestStrangeNames(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := settled(t, "s1 s2", "a", "b")
 			before := s.holders()
-			for _, pattern := range []string{ShardLeaseName(modelGroup, "s1"), memberLeaseName(modelGroup, s.replica("a").replica)} {
+			for _, pattern := range []string{ShardLeaseName(modelGroup, "s1"), MemberLeaseName(modelGroup, s.replica("a").replica)} {
 				copied := s.server.leases[pattern].DeepCopy()
 				copied.Name = name
 				s.server.create(s.now, copied)

@@ -104,8 +104,8 @@ func isSubdomain(s string) bool {
 	return inner
 }
 
-// sameReplica tells whether two identities are sessions of one container: they
+// SameReplica tells whether two identities are sessions of one container: they
 // share a member Lease.
-func (i Identity) sameReplica(j Identity) bool {
+func (i Identity) SameReplica(j Identity) bool {
 	return i.uid() == j.uid() && i.Container == j.Container
 }

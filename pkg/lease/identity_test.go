@@ -28,11 +28,11 @@ func TestIdentityRoundTrip(t *testing.T) {
 func TestIdentityWithoutPod(t *testing.T) {
 	first := Identity{Replica{Pod: "host", Container: "main", Boot: "x"}, 1}
 	second := Identity{Replica{Pod: "host", Container: "main", Boot: "y"}, 1}
-	if first.sameReplica(second) || memberLeaseName("g", first.Replica) == memberLeaseName("g", second.Replica) {
+	if first.SameReplica(second) || MemberLeaseName("g", first.Replica) == MemberLeaseName("g", second.Replica) {
 		t.Error("two processes count as one replica")
 	}
 	parsed, err := ParseIdentity(first.String())
-	if err != nil || !parsed.sameReplica(first) || parsed.String() != first.String() {
+	if err != nil || !parsed.SameReplica(first) || parsed.String() != first.String() {
 		t.Errorf("%s reads as %+v, %v", first, parsed, err)
 	}
 }
@@ -94,7 +94,7 @@ func FuzzIdentity(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%+v is valid, but %q cannot be read: %v", id, id, err)
 		}
-		if !got.sameReplica(id) || got.Incarnation != incarnation {
+		if !got.SameReplica(id) || got.Incarnation != incarnation {
 			t.Errorf("%+v reads as %+v", id, got)
 		}
 	})

@@ -13,7 +13,7 @@ import (
 )
 
 // layout is the Lease with the layout record, or nil.
-func (e *Election) layout() *entry { return e.view.leases[LayoutLeaseName(e.cfg.Group)] }
+func (e *Election) layout() *entry { return e.view.leases[e.view.layout] }
 
 // recorded tells whether the layout record says that the shard exists. Nobody
 // claims a shard before it does: else a Lease made later, after the first was
@@ -30,7 +30,7 @@ func (e *Election) recorded(shard string) bool {
 // actLayout keeps the layout record: it is created if absent, and every shard
 // that this replica serves is entered as soon as its Lease is there.
 func (e *Election) actLayout() {
-	name := LayoutLeaseName(e.cfg.Group)
+	name := e.view.layout
 	if !e.session.valid(e.now) || e.leaving || !e.free(name) {
 		return
 	}
@@ -59,7 +59,7 @@ func (e *Election) actLayout() {
 func (e *Election) nextLayout(known *entry) (next Layout, due bool) {
 	settled := e.layoutSettled(known)
 	next = Layout{Settled: settled, Shards: maps.Clone(known.layout.Shards)}
-	for _, shard := range slices.Sorted(maps.Keys(e.shards)) {
+	for _, shard := range e.serves {
 		l := e.shardEntry(shard)
 		if _, recorded := next.Shards[shard]; recorded || l == nil || !l.shown || !e.view.settled(l) {
 			continue

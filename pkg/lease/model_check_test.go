@@ -146,7 +146,7 @@ func (w *world) checkTake(r *modelReplica, before *coordinationv1.Lease) {
 		w.violatef(r, "takes %s from %q, which nobody can end", before.Name, known.Holder)
 		return
 	}
-	record := memberLeaseName(modelGroup, holder.Replica)
+	record := MemberLeaseName(modelGroup, holder.Replica)
 	over := slices.ContainsFunc(w.server.history, func(c change) bool {
 		if c.after == nil || c.after.Name != record {
 			return false
@@ -163,7 +163,7 @@ func (w *world) checkTake(r *modelReplica, before *coordinationv1.Lease) {
 // named tells whether a session of this replica is a Lease's holder.
 func (r *modelReplica) named(l *coordinationv1.Lease) bool {
 	holder, err := ParseIdentity(ptr.Deref(l.Spec.HolderIdentity, ""))
-	return err == nil && holder.sameReplica(r.election.session.identity)
+	return err == nil && holder.SameReplica(r.election.session.identity)
 }
 
 // checkWrite counts what was changed.

@@ -335,7 +335,7 @@ func (r *modelReplica) send(op Op) {
 		f = w.drawFate(r)
 	}
 	answered := false
-	timeout := r.clock.at(w.now).Add(r.election.cfg.Timings.requestTimeout())
+	timeout := r.clock.at(w.now).Add(r.election.cfg.Timings.RequestTimeout())
 	answer := func(reply Replied) {
 		if answered || r.gone {
 			return

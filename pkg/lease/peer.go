@@ -15,11 +15,7 @@ import (
 
 // memberOf is the member Lease that an identity's session lives in, or nil.
 func (e *Election) memberOf(identity string) *entry {
-	id, err := ParseIdentity(identity)
-	if err != nil {
-		return nil
-	}
-	return e.view.leases[memberLeaseName(e.cfg.Group, id.Replica)]
+	return e.view.leases[e.view.who(identity).record]
 }
 
 // over tells whether the session of an identity is certainly over: its record
@@ -29,22 +25,22 @@ func (e *Election) memberOf(identity string) *entry {
 // proves nothing: a hand may have written it, or a request that was carried out
 // long after it was given up, and made the record anew.
 func (e *Election) over(identity string) bool {
-	id, err := ParseIdentity(identity)
-	if err != nil {
+	holder := e.view.who(identity)
+	switch holder.record {
+	case "":
 		return false // not one of ours
-	}
-	if id.sameReplica(e.session.identity) {
+	case e.own:
 		return identity != e.Identity()
 	}
 	if slices.Contains(e.view.ended, identity) {
 		return true
 	}
-	m := e.memberOf(identity)
+	m := e.view.leases[holder.record]
 	if m == nil {
 		return false
 	}
-	later, err := ParseIdentity(m.member.Holder)
-	return err == nil && later.Replica == id.Replica && later.Incarnation > id.Incarnation
+	later := e.view.who(m.member.Holder)
+	return later.Replica == holder.Replica && later.Incarnation > holder.Incarnation
 }
 
 // expired tells whether the session of an identity has shown no sign of life
@@ -52,8 +48,11 @@ func (e *Election) over(identity string) bool {
 // end that session (R1). A member Lease that is missing proves nothing (R5):
 // the wait is the same, counted from the latest list.
 func (e *Election) expired(identity string, recorded time.Duration) bool {
-	if identity == e.Identity() {
+	switch {
+	case identity == e.Identity():
 		return false
+	case e.knownDead(identity):
+		return true
 	}
 	duration := min(recorded, maxLeaseDuration)
 	var since Instant
@@ -75,6 +74,23 @@ func (e *Election) expired(identity string, recorded time.Duration) bool {
 	return e.confirmedAt(max(since, e.session.since).Add(duration))
 }
 
+// died takes in that a process is known to have ended.
+func (e *Election) died(r Replica) {
+	if r == e.cfg.Replica || r.validate() != nil || slices.Contains(e.dead, r) {
+		return
+	}
+	if len(e.dead) == maxEnded {
+		e.dead = slices.Delete(e.dead, 0, 1)
+	}
+	e.dead = append(e.dead, r)
+}
+
+// knownDead tells whether the process of an identity is known to have ended
+// (R10).
+func (e *Election) knownDead(identity string) bool {
+	return len(e.dead) > 0 && slices.Contains(e.dead, e.view.who(identity).Replica)
+}
+
 // confirmedAt tells whether the own view was confirmed at or after the instant
 // due (R6a, R15): an own heartbeat sent since then has come back. If only that
 // is missing, it asks for a heartbeat now.
@@ -87,7 +103,7 @@ func (e *Election) confirmedAt(due Instant) bool {
 	case s.confirmed >= due:
 		return true
 	}
-	if asked := len(s.sent) > 0 && s.sent[len(s.sent)-1].at >= due; !asked && !s.ending && e.free(e.ownLease()) {
+	if asked := s.sent.newest() >= due; !asked && !s.ending && e.free(e.own) {
 		s.urgent = true
 		e.wakeAt(e.now)
 	}
@@ -105,13 +121,9 @@ func (e *Election) absenceListed() {
 // say so by compare-and-swap, so that a renewal under way and a take-over
 // cannot both succeed.
 func (e *Election) endSession(identity string) {
-	id, err := ParseIdentity(identity)
-	if err != nil {
-		return // not one of ours: nobody can end it
-	}
-	name := memberLeaseName(e.cfg.Group, id.Replica)
-	if !e.free(name) {
-		return
+	name := e.view.who(identity).record
+	if name == "" || !e.free(name) {
+		return // one that is not one of ours nobody can end
 	}
 	op := Op{Verb: Create, Name: name, Why: "end session", Lease: &coordinationv1.Lease{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: e.cfg.Namespace},
@@ -144,9 +156,9 @@ func (e *Election) actPeers() {
 	if len(e.members) == 0 || e.members[0].Identity != e.Identity() || e.leaving {
 		return
 	}
-	for _, name := range e.view.names() {
+	for _, name := range e.view.names {
 		known := e.view.leases[name]
-		if !e.view.isMember(name) || name == e.ownLease() || !e.view.settled(known) {
+		if !e.view.isMember(name) || name == e.own || !e.view.settled(known) {
 			continue
 		}
 		holder := known.member.Holder
@@ -177,7 +189,7 @@ func (e *Election) bury(known *entry) {
 // named tells whether any shard Lease names the identity.
 func (e *Election) named(identity string) bool {
 	for _, known := range e.view.leases {
-		if identity != "" && known.shard.Holder == identity {
+		if identity != "" && known.shard.Holder == identity && known.shard.Claimed {
 			return true
 		}
 	}
@@ -199,16 +211,16 @@ func (e *Election) actLeave() {
 	if e.left || !e.handedOver() {
 		return
 	}
-	own := e.view.leases[e.ownLease()]
+	own := e.view.leases[e.own]
 	switch {
-	case own == nil && !e.busy[e.ownLease()]:
+	case own == nil && !e.busy[e.own]:
 		e.leaveNow()
-	case !e.free(e.ownLease()):
+	case !e.free(e.own):
 	case own.member.Ended != e.Identity():
 		s.ending = true
 		e.send(e.memberOp("end own session"), nil)
 	default:
-		e.send(Op{Verb: Delete, Name: e.ownLease(), Lease: own.lease, Why: "leave"}, func(r Replied) {
+		e.send(Op{Verb: Delete, Name: e.own, Lease: own.lease, Why: "leave"}, func(r Replied) {
 			if r.Outcome == OK || r.Outcome == NotFound {
 				e.leaveNow()
 			}
@@ -225,8 +237,8 @@ func (e *Election) handedOver() bool {
 
 // idle tells whether no term is held and no work goes on.
 func (e *Election) idle() bool {
-	for _, c := range e.claims {
-		if c.phase != idle || c.working > 0 || e.busy[ShardLeaseName(e.cfg.Group, c.shard)] {
+	for _, c := range e.order {
+		if c.phase != idle || c.working > 0 || e.busy[c.lease] {
 			return false
 		}
 	}

@@ -6,7 +6,6 @@ package lease
 import (
 	"cmp"
 	"hash/fnv"
-	"maps"
 	"slices"
 	"time"
 )
@@ -18,6 +17,10 @@ type Snapshot struct {
 	Shards  []Assignable
 }
 
+func (s Snapshot) equal(other Snapshot) bool {
+	return slices.Equal(s.Shards, other.Shards) && slices.EqualFunc(s.Members, other.Members, Candidate.equal)
+}
+
 // Candidate is a live member of the group.
 type Candidate struct {
 	Identity string
@@ -25,6 +28,11 @@ type Candidate struct {
 	Ready    bool
 	Leaving  bool
 	Serves   []string // sorted
+}
+
+func (c Candidate) equal(other Candidate) bool {
+	return c.Identity == other.Identity && c.Revision == other.Revision && c.Ready == other.Ready && c.Leaving == other.Leaving &&
+		slices.Equal(c.Serves, other.Serves)
 }
 
 // Can tells whether the member is able to hold the shard.
@@ -56,7 +64,12 @@ func (e *Election) plan() Plan {
 		return nil
 	}
 	e.members = e.liveMembers()
-	return e.cfg.Assign(Snapshot{Members: e.members, Shards: e.assignables()})
+	// The plan is a function of the snapshot, and most events change nothing in
+	// that.
+	if s := (Snapshot{Members: e.members, Shards: e.assignables()}); e.planned == nil || !s.equal(e.snapshot) {
+		e.snapshot, e.planned = s, e.cfg.Assign(s)
+	}
+	return e.planned
 }
 
 // liveMembers are this replica, whatever has become of its record, and all whose
@@ -64,13 +77,13 @@ func (e *Election) plan() Plan {
 func (e *Election) liveMembers() []Candidate {
 	live := []Candidate{{
 		Identity: e.Identity(), Revision: e.cfg.Revision, Ready: e.report.Ready, Leaving: e.leaving,
-		Serves: slices.Sorted(maps.Keys(e.shards)),
+		Serves: e.serves,
 	}}
-	for _, name := range e.view.names() {
+	for _, name := range e.view.names {
 		known := e.view.leases[name]
 		m := known.member
 		switch {
-		case !e.view.isMember(name) || name == e.ownLease() || m.Ended == m.Holder:
+		case !e.view.isMember(name) || name == e.own || m.Ended == m.Holder:
 			continue
 		case e.memberOf(m.Holder) != known: // a copy of somebody else's
 			continue
@@ -85,25 +98,23 @@ func (e *Election) liveMembers() []Candidate {
 
 func (e *Election) assignables() []Assignable {
 	shards := make([]Assignable, 0, len(e.shards))
-	for _, name := range slices.Sorted(maps.Keys(e.shards)) {
+	for _, name := range e.serves {
 		shards = append(shards, Assignable{Name: name, Holder: e.liveHolder(name)})
 	}
 	return shards
 }
 
-// liveHolder is the live member that the shard's record names; an earlier
-// session of a member counts as that member, which will claim it anew.
+// liveHolder is the live member that the shard's record names, or that it was
+// given back for; an earlier session of a member counts as that member, which
+// will claim it anew.
 func (e *Election) liveHolder(shard string) string {
 	known := e.shardEntry(shard)
-	if known == nil || known.shard.Holder == "" {
+	if known == nil {
 		return ""
 	}
-	holder, err := ParseIdentity(known.shard.Holder)
-	if err != nil {
-		return ""
-	}
+	record := e.view.who(cmp.Or(known.shard.Holder, known.shard.Preferred)).record
 	for _, m := range e.members {
-		if id, err := ParseIdentity(m.Identity); err == nil && id.sameReplica(holder) {
+		if record != "" && record == e.view.who(m.Identity).record {
 			return m.Identity
 		}
 	}

@@ -29,7 +29,7 @@ const (
 	KindShard  = "shard"
 	KindLayout = "layout"
 
-	AnnotationAttempt  = "shardctl.dev/attempt"  // member: number of the renewal attempt (R9)
+	AnnotationAttempt  = "shardctl.dev/attempt"  // member, and shard in lease mode: number of the renewal attempt (R9)
 	AnnotationEnded    = "shardctl.dev/ended"    // member: identity whose session is over (R1)
 	AnnotationRevision = "shardctl.dev/revision" // member: orders versions of the program
 	AnnotationReady    = "shardctl.dev/ready"    // member: "true" once it can do the work
@@ -37,12 +37,14 @@ const (
 	AnnotationServes   = "shardctl.dev/serves"   // member: names of the shards it can hold
 	AnnotationLoad     = "shardctl.dev/load"     // member: JSON, shard -> load in thousandths
 	AnnotationProblems = "shardctl.dev/problems" // member: JSON, shard -> what fails there
+	AnnotationMode     = "shardctl.dev/mode"     // member: "lease" if it renews its shards one by one
 
-	AnnotationSession  = "shardctl.dev/session"          // shard: equals spec.holderIdentity in session mode (R14)
-	AnnotationClaimed  = "shardctl.dev/claimed"          // shard: UID of the Lease when it was last claimed: a copy has another (R6b)
-	AnnotationDuration = "shardctl.dev/session-duration" // shard: the session's LeaseDuration, a Go duration
-	AnnotationResource = "shardctl.dev/resource"         // shard: resource type, as resource.group
-	AnnotationCarried  = "shardctl.dev/carried"          // shard: JSON, resource -> newest resourceVersion the last holder wrote
+	AnnotationSession   = "shardctl.dev/session"          // shard: equals spec.holderIdentity in session mode (R14)
+	AnnotationClaimed   = "shardctl.dev/claimed"          // shard: UID of the Lease when it was last claimed: a copy has another (R6b)
+	AnnotationDuration  = "shardctl.dev/session-duration" // shard: the session's LeaseDuration, a Go duration
+	AnnotationPreferred = "shardctl.dev/preferred"        // shard: identity that a shard without a holder was given back for
+	AnnotationResource  = "shardctl.dev/resource"         // shard: resource type, as resource.group
+	AnnotationCarried   = "shardctl.dev/carried"          // shard: JSON, resource -> newest resourceVersion the last holder wrote
 
 	AnnotationLayout = "shardctl.dev/layout" // layout: JSON of the layout record
 )
@@ -62,8 +64,8 @@ const maxAnnotation = 64 << 10
 // ShardLeaseName is the name of the Lease of a shard.
 func ShardLeaseName(group, shard string) string { return group + "." + shard }
 
-// memberLeaseName is the name of the member Lease of a replica.
-func memberLeaseName(group string, r Replica) string {
+// MemberLeaseName is the name of the member Lease of a replica.
+func MemberLeaseName(group string, r Replica) string {
 	return group + ".member-" + string(r.uid()) + "." + r.Container
 }
 
@@ -83,6 +85,7 @@ type Member struct {
 	Revision int64
 	Ready    bool
 	Leaving  bool
+	Mode     Mode
 	Serves   []string
 	Load     map[string]int64
 	Problems map[string]string
@@ -104,6 +107,10 @@ type Shard struct {
 	Epoch    int32
 	Resource string
 	Carried  map[string]string
+	// Preferred is who should take a shard that nobody holds.
+	Preferred string
+	// Attempt is the number of the renewal in lease mode.
+	Attempt string
 	// stamp changes with every renewal of a Lease that is not in session mode.
 	stamp    string
 	Acquired time.Time // for people only
@@ -138,6 +145,10 @@ func DecodeMember(l *coordinationv1.Lease) Member {
 		Load:     decodeMap[int64](l.Annotations[AnnotationLoad]),
 		Problems: decodeMap[string](l.Annotations[AnnotationProblems]),
 	}
+	m.Mode = SessionMode
+	if l.Annotations[AnnotationMode] == string(LeaseMode) {
+		m.Mode = LeaseMode
+	}
 	m.Revision, _ = strconv.ParseInt(l.Annotations[AnnotationRevision], 10, 64)
 	if s := l.Annotations[AnnotationServes]; s != "" && len(s) <= maxAnnotation {
 		m.Serves = strings.Split(s, ",")
@@ -160,6 +171,10 @@ func DecodeShard(l *coordinationv1.Lease) Shard {
 		Epoch:    max(0, ptr.Deref(l.Spec.LeaseTransitions, 0)),
 		Resource: l.Annotations[AnnotationResource],
 		Carried:  decodeMap[string](l.Annotations[AnnotationCarried]),
+		Attempt:  l.Annotations[AnnotationAttempt],
+	}
+	if s.Holder == "" {
+		s.Preferred = l.Annotations[AnnotationPreferred]
 	}
 	s.Claimed = l.UID != "" && l.Annotations[AnnotationClaimed] == string(l.UID)
 	s.Session = s.Holder != "" && l.Annotations[AnnotationSession] == s.Holder
@@ -176,6 +191,21 @@ func DecodeShard(l *coordinationv1.Lease) Shard {
 		s.Acquired = l.Spec.AcquireTime.Time
 	}
 	return s
+}
+
+// mode says what renews the shard.
+func (s Shard) mode() Mode {
+	if s.Session {
+		return SessionMode
+	}
+	return LeaseMode
+}
+
+// heartbeat is what changes with every renewal of a Lease that is not in session
+// mode. Ours carry a number as well, for a wall clock may step back to what it
+// has shown before.
+func (s Shard) heartbeat() [3]string {
+	return [3]string{s.stamp, s.Attempt, strconv.Itoa(int(s.Epoch))}
 }
 
 // Token is the fencing token of R7: it rises with every term, also when the

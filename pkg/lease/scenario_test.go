@@ -110,7 +110,7 @@ func (s *scenario) shard(shard string) Shard {
 // member is the record of a replica; ok is false if there is none.
 func (s *scenario) member(pod string) (m Member, ok bool) {
 	s.t.Helper()
-	l := s.server.leases[memberLeaseName(modelGroup, s.replica(pod).replica)]
+	l := s.server.leases[MemberLeaseName(modelGroup, s.replica(pod).replica)]
 	if l == nil {
 		return Member{}, false
 	}
@@ -124,7 +124,7 @@ func (s *scenario) deleteShardLease(shard string) {
 
 func (s *scenario) deleteMemberLease(pod string) {
 	s.logf("*", "deletes the member Lease of %s", pod)
-	s.server.remove(memberLeaseName(modelGroup, s.replica(pod).replica))
+	s.server.remove(MemberLeaseName(modelGroup, s.replica(pod).replica))
 }
 
 // cut parts replicas from the API server, in both directions, for d.

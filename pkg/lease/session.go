@@ -4,8 +4,6 @@
 package lease
 
 import (
-	"maps"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,12 +18,12 @@ import (
 // the instant at which they were sent.
 type session struct {
 	identity Identity
-	synced   bool // the view has had its first list
+	id       string // identity, as it is written
+	synced   bool   // the view has had its first list
 
-	attempt uint64
-	sent    []attempt // attempts that may still extend the validity
-	started Instant   // when this identity was first sent; zero before
-	seen    bool      // the record has carried this identity
+	sent    attempts // those that may still extend the validity
+	started Instant  // when this identity was first sent; zero before
+	seen    bool     // the record has carried this identity
 
 	until     Instant // validity; zero: not valid
 	since     Instant // when it became valid
@@ -36,17 +34,11 @@ type session struct {
 	ending bool    // the record says ended, or is being told to
 }
 
-// attempt is one renewal that was sent.
-type attempt struct {
-	number uint64
-	at     Instant
-}
-
 // valid tells whether the session may be acted on. One that is told to the
 // others as ended is not, although time is left: they may take over at once.
 func (s *session) valid(now Instant) bool { return s.until != 0 && now < s.until && !s.ending }
 
-func (e *Election) ownLease() string { return memberLeaseName(e.cfg.Group, e.cfg.Replica) }
+func newSession(id Identity) session { return session{identity: id, id: id.String()} }
 
 // expire ends the session when its time has passed (R4).
 func (e *Election) expire() {
@@ -57,13 +49,14 @@ func (e *Election) expire() {
 	case s.until == 0 && s.started != 0 && e.now >= s.started.Add(e.cfg.Timings.RenewDeadline):
 		e.lapse(CauseLapsed)
 	}
+	e.expireTerms()
 }
 
 // lapse ends the session and everything that rests on it. The replica goes on
 // under the next identity.
 func (e *Election) lapse(cause Cause) {
-	for _, name := range slices.Sorted(maps.Keys(e.claims)) {
-		e.claims[name].revoke(e, cause)
+	for _, c := range e.order {
+		c.revoke(e, cause)
 	}
 	if e.session.ending {
 		// It was leaving and all its work has ended: nothing is left to tell.
@@ -78,23 +71,25 @@ func (e *Election) lapse(cause Cause) {
 		// record at the speed of the network.
 		next = e.now.Add(e.cfg.Timings.RenewInterval)
 	}
-	e.session = session{identity: id, synced: e.session.synced, attempt: e.session.attempt, next: next}
-	e.emit(Began{Identity: id.String()})
+	synced := e.session.synced
+	e.session = newSession(id)
+	e.session.synced, e.session.next = synced, next
+	e.emit(Began{Identity: e.session.id})
 }
 
 // watchSession learns from the view what has become of the own record.
 func (e *Election) watchSession() {
 	s := &e.session
-	own := e.view.leases[e.ownLease()]
+	own := e.view.leases[e.own]
 	if s.ending {
 		return
 	}
 	if own == nil {
 		// Somebody deleted it: to the others this replica is not there.
-		s.urgent = s.urgent || s.seen && !e.busy[e.ownLease()]
+		s.urgent = s.urgent || s.seen && !e.busy[e.own]
 		return
 	}
-	id := s.identity.String()
+	id := s.id
 	switch {
 	case own.member.Holder == id && own.member.Ended == id:
 		e.lapse(CauseEnded)
@@ -112,12 +107,11 @@ func (e *Election) watchSession() {
 // shown (R6a, R9).
 func (e *Election) confirm(number string) {
 	s := &e.session
-	i := slices.IndexFunc(s.sent, func(a attempt) bool { return strconv.FormatUint(a.number, 10) == number })
-	if i < 0 {
+	at, ok := s.sent.find(number)
+	if !ok {
 		return
 	}
-	at := s.sent[i].at
-	s.sent = slices.Delete(s.sent, 0, i+1) // older attempts are overwritten
+	s.sent.forget(number)
 	until := at.Add(e.cfg.Timings.RenewDeadline)
 	if until <= e.now {
 		return // a reply or an event that comes too late extends nothing
@@ -138,7 +132,7 @@ func (e *Election) actSession() {
 	} else if s.started != 0 {
 		e.wakeAt(s.started.Add(e.cfg.Timings.RenewDeadline))
 	}
-	if !s.synced || s.ending || e.handedOver() || !e.free(e.ownLease()) {
+	if !s.synced || s.ending || e.handedOver() || !e.free(e.own) {
 		return // once everything is handed over, the next write of the record ends the session
 	}
 	if e.now < s.next && !s.urgent {
@@ -151,17 +145,15 @@ func (e *Election) actSession() {
 
 func (e *Election) renew() {
 	s := &e.session
-	s.attempt++
-	s.sent = append(s.sent, attempt{number: s.attempt, at: e.now})
-	if len(s.sent) > maxAttempts {
-		s.sent = s.sent[1:]
-	}
+	number := e.nextAttempt()
+	s.sent.add(number, e.now)
 	if s.started == 0 {
 		s.started = e.now
 	}
 	s.next = e.now.Add(e.cfg.Timings.RenewInterval)
 	s.urgent = false
 	op := e.memberOp("heartbeat")
+	op.Lease.Annotations[AnnotationAttempt] = number
 	op.Stamp = StampRenew
 	sent := e.now
 	e.send(op, func(r Replied) {
@@ -171,15 +163,11 @@ func (e *Election) renew() {
 	})
 }
 
-// maxAttempts bounds the attempts remembered: more than fit into a
-// RenewDeadline, of which the oldest could extend nothing any more.
-const maxAttempts = 64
-
 // memberOp writes the own record in full, as it should be now.
 func (e *Election) memberOp(why string) Op {
 	s := &e.session
-	id := s.identity.String()
-	l := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: e.ownLease(), Namespace: e.cfg.Namespace}}
+	id := s.id
+	l := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: e.own, Namespace: e.cfg.Namespace}}
 	op := Op{Verb: Create, Name: l.Name, Lease: l, Why: why}
 	ended := ""
 	if own := e.view.leases[l.Name]; own != nil {
@@ -188,7 +176,7 @@ func (e *Election) memberOp(why string) Op {
 		// A session of this container that came before is over as soon as
 		// this write succeeds: say so, so that nobody waits for it.
 		ended = own.member.Ended
-		if before, err := ParseIdentity(own.member.Holder); err == nil && own.member.Holder != id && before.sameReplica(s.identity) {
+		if own.member.Holder != id && e.view.who(own.member.Holder).record == e.own {
 			ended = own.member.Holder
 		}
 	}
@@ -197,12 +185,12 @@ func (e *Election) memberOp(why string) Op {
 	}
 	l.Labels = annotate(l.Labels, map[string]string{LabelGroup: e.cfg.Group, LabelKind: KindMember})
 	l.Annotations = annotate(l.Annotations, map[string]string{
-		AnnotationAttempt:  strconv.FormatUint(s.attempt, 10),
 		AnnotationEnded:    ended,
 		AnnotationRevision: strconv.FormatInt(e.cfg.Revision, 10),
 		AnnotationReady:    trueOrNothing(e.report.Ready),
 		AnnotationLeaving:  trueOrNothing(e.leaving),
-		AnnotationServes:   strings.Join(slices.Sorted(maps.Keys(e.shards)), ","),
+		AnnotationServes:   strings.Join(e.serves, ","),
+		AnnotationMode:     leaseModeOrNothing(e.cfg.Mode),
 		AnnotationLoad:     encodeMap(e.report.Load),
 		AnnotationProblems: encodeMap(e.report.Problems),
 	})
@@ -213,6 +201,13 @@ func (e *Election) memberOp(why string) Op {
 	l.Spec.LeaseDurationSeconds = ptr.To(int32(e.cfg.Timings.LeaseDuration / time.Second))
 	l.Spec.LeaseTransitions = ptr.To(int32(min(s.identity.Incarnation, 1<<30)))
 	return op
+}
+
+func leaseModeOrNothing(m Mode) string {
+	if m == LeaseMode {
+		return string(m)
+	}
+	return ""
 }
 
 func trueOrNothing(b bool) string {

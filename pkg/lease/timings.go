@@ -83,8 +83,8 @@ func (t Timings) ClockRateBound() float64 {
 	return float64(t.LeaseDuration) / float64(t.RenewDeadline)
 }
 
-// requestTimeout bounds one request on a Lease: a lost one must leave time for
+// RequestTimeout bounds one request on a Lease: a lost one must leave time for
 // another within the RenewDeadline.
-func (t Timings) requestTimeout() time.Duration {
+func (t Timings) RequestTimeout() time.Duration {
 	return min(t.RenewInterval, 5*time.Second)
 }

@@ -4,7 +4,6 @@
 package lease
 
 import (
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,8 +16,15 @@ import (
 // (rule R3): what is older than what is known is dropped, whether it comes
 // from a list, the watch or a reply.
 type view struct {
-	group  string
-	leases map[string]*entry
+	group   string
+	layout  string // name of the Lease with the layout record
+	members string // what the names of member Leases begin with
+	leases  map[string]*entry
+	// names are those of all leases, sorted: every walk over the view is in
+	// this order, so that the same events give the same effects.
+	names []string
+	// identities remembers what identities say, for they are asked all the time.
+	identities map[string]who
 	// shown is the resourceVersion up to which the watch has shown everything.
 	shown uint64
 	// newest is the newest resourceVersion known, own replies included.
@@ -38,8 +44,7 @@ const maxEnded = 1024
 // remember keeps in mind that a session is over. Only its own record can say
 // so: another, such as a copy, is not what its renewals contend with (R1).
 func (v *view) remember(record, ended string) {
-	id, err := ParseIdentity(ended)
-	if err != nil || record != memberLeaseName(v.group, id.Replica) || slices.Contains(v.ended, ended) {
+	if ended == "" || record != v.who(ended).record || slices.Contains(v.ended, ended) {
 		return
 	}
 	if len(v.ended) == maxEnded {
@@ -66,7 +71,52 @@ type entry struct {
 }
 
 func newView(group string) *view {
-	return &view{group: group, leases: map[string]*entry{}}
+	return &view{
+		group: group, layout: LayoutLeaseName(group), members: group + ".member-",
+		leases: map[string]*entry{}, identities: map[string]who{},
+	}
+}
+
+// who is an identity taken apart: the zero value where it is none of ours.
+type who struct {
+	Identity
+	record string // name of its member Lease
+}
+
+const (
+	// maxIdentities bounds how many are remembered.
+	maxIdentities = 4096
+	// maxIdentity is longer than any identity of ours.
+	maxIdentity = 512
+)
+
+func (v *view) who(identity string) who {
+	known, ok := v.identities[identity]
+	if ok || identity == "" || len(identity) > maxIdentity {
+		return known
+	}
+	if id, err := ParseIdentity(identity); err == nil {
+		known = who{Identity: id, record: MemberLeaseName(v.group, id.Replica)}
+	}
+	if len(v.identities) == maxIdentities {
+		clear(v.identities)
+	}
+	v.identities[identity] = known
+	return known
+}
+
+func (v *view) set(name string, e *entry) {
+	if i, ok := slices.BinarySearch(v.names, name); !ok {
+		v.names = slices.Insert(v.names, i, name)
+	}
+	v.leases[name] = e
+}
+
+func (v *view) drop(name string) {
+	if i, ok := slices.BinarySearch(v.names, name); ok {
+		v.names = slices.Delete(v.names, i, i+1)
+	}
+	delete(v.leases, name)
 }
 
 // parseRV reads a resourceVersion; 0 is no valid one.
@@ -79,10 +129,10 @@ func parseRV(s string) uint64 {
 }
 
 func (v *view) isMember(name string) bool {
-	return strings.HasPrefix(name, v.group+".member-")
+	return strings.HasPrefix(name, v.members)
 }
 
-func (v *view) isLayout(name string) bool { return name == LayoutLeaseName(v.group) }
+func (v *view) isLayout(name string) bool { return name == v.layout }
 
 // heard takes in a Lease's state that a reply told.
 func (v *view) heard(now Instant, l *coordinationv1.Lease) {
@@ -106,7 +156,7 @@ func (v *view) put(now Instant, l *coordinationv1.Lease) {
 		return
 	}
 	v.newest = max(v.newest, rv)
-	v.leases[l.Name] = v.decode(now, l, rv, old)
+	v.set(l.Name, v.decode(now, l, rv, old))
 }
 
 func (v *view) decode(now Instant, l *coordinationv1.Lease, rv uint64, old *entry) *entry {
@@ -126,7 +176,7 @@ func (v *view) decode(now Instant, l *coordinationv1.Lease, rv uint64, old *entr
 		e.layout = decodeLayout(l)
 	default:
 		e.shard = DecodeShard(l)
-		if old != nil && old.shard.Holder == e.shard.Holder && old.shard.stamp == e.shard.stamp && old.shard.Epoch == e.shard.Epoch {
+		if old != nil && old.shard.Holder == e.shard.Holder && old.shard.heartbeat() == e.shard.heartbeat() {
 			e.changed = old.changed
 		}
 	}
@@ -143,7 +193,7 @@ func (v *view) observe(now Instant, ev Observed) {
 	}
 	if ev.Deleted {
 		if old := v.leases[ev.Lease.Name]; old != nil && rv >= old.rv {
-			delete(v.leases, ev.Lease.Name)
+			v.drop(ev.Lease.Name)
 		}
 	} else {
 		v.put(now, ev.Lease)
@@ -169,9 +219,9 @@ func (v *view) replace(now Instant, ev Listed) bool {
 		listed[l.Name] = true
 		v.put(now, l)
 	}
-	for name, known := range v.leases {
-		if !listed[name] && known.rv <= rv {
-			delete(v.leases, name)
+	for _, name := range slices.Clone(v.names) {
+		if !listed[name] && v.leases[name].rv <= rv {
+			v.drop(name)
 		}
 	}
 	v.progress(rv)
@@ -181,9 +231,3 @@ func (v *view) replace(now Instant, ev Listed) bool {
 // settled tells whether the watch has shown all that came before the state in
 // e, so that the rest of the view is at least as fresh.
 func (v *view) settled(e *entry) bool { return e.rv <= v.shown }
-
-// names of all Leases, sorted: every walk over the view is in this order, so
-// that the same events give the same effects.
-func (v *view) names() []string {
-	return slices.Sorted(maps.Keys(v.leases))
-}

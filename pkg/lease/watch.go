@@ -60,7 +60,7 @@ func (d *Driver) watchLoop(ctx context.Context) error {
 
 // list hands over a whole list that is not older than anything known (R3).
 func (d *Driver) list(ctx context.Context) (resourceVersion string, err error) {
-	bounded, cancel := context.WithTimeout(ctx, 2*d.timings.requestTimeout())
+	bounded, cancel := context.WithTimeout(ctx, 2*d.timings.RequestTimeout())
 	defer cancel()
 	var newest string
 	select {
@@ -93,7 +93,7 @@ func (d *Driver) list(ctx context.Context) (resourceVersion string, err error) {
 func (d *Driver) watch(ctx context.Context, from string) (resourceVersion string, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	patience := d.timings.RenewInterval + d.timings.requestTimeout()
+	patience := d.timings.RenewInterval + d.timings.RequestTimeout()
 	silence := time.AfterFunc(patience, func() {
 		d.client.reset()
 		cancel(errWatchSilent)
