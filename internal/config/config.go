@@ -49,6 +49,9 @@ type Config struct {
 	// Timings are those of the sessions.
 	Timings lease.Timings
 
+	// Mode is what renews the shards that a replica holds.
+	Mode lease.Mode
+
 	// DrainTimeout is how long a shard's work in flight may take to end when
 	// the shard is given away; at most an hour.
 	DrainTimeout time.Duration

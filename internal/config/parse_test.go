@@ -52,6 +52,7 @@ func TestParseAccepts(t *testing.T) {
 	defaults := Config{
 		Name:         "demo",
 		Timings:      lease.Default,
+		Mode:         lease.SessionMode,
 		DrainTimeout: 20 * time.Second,
 		Workers:      4,
 		HTTPAddress:  ":8080",
@@ -73,6 +74,7 @@ func TestParseAccepts(t *testing.T) {
 		"everything": {
 			file: head + `  namespace: shardctl-demo
   timings: {preset: fast, leaseDuration: 8s, renewDeadline: 4s, renewInterval: 1500ms}
+  mode: lease
   drainTimeout: 1m30s
   workers: 8
   http: {address: "127.0.0.1:0"}
@@ -80,6 +82,7 @@ func TestParseAccepts(t *testing.T) {
 			want: Config{
 				Name:         "demo",
 				Namespace:    "shardctl-demo",
+				Mode:         lease.LeaseMode,
 				Timings:      lease.Timings{LeaseDuration: 8 * time.Second, RenewDeadline: 4 * time.Second, RenewInterval: 1500 * time.Millisecond},
 				DrainTimeout: 90 * time.Second,
 				Workers:      8,
@@ -288,6 +291,12 @@ func TestParseRefuses(t *testing.T) {
 				`demo.yaml:1: document 1: spec.timings.preset: Unsupported value: "slow": supported values: "default", "fast", "relaxed"`,
 			},
 		},
+		"an unknown mode": {
+			file: head + "  mode: lock\n" + widgets,
+			want: []string{
+				`demo.yaml:1: document 1: spec.mode: Unsupported value: "lock": supported values: "session", "lease"`,
+			},
+		},
 		"a port that is none": {
 			file: head + "  http: {address: \":99999\"}\n" + widgets,
 			want: []string{
@@ -300,7 +309,7 @@ func TestParseRefuses(t *testing.T) {
 				`demo.yaml:1: document 1: metadata.labels: Forbidden: there is no such field here: use name`,
 				`demo.yaml:1: document 1: spec.timings.lease: Forbidden: there is no such field here: use leaseDuration, preset, renewDeadline, renewInterval`,
 				`demo.yaml:1: document 1: spec.http.port: Forbidden: there is no such field here: use address`,
-				`demo.yaml:1: document 1: spec.drainTimout: Forbidden: there is no such field here: use drainTimeout, http, namespace, roles, timings, workers`,
+				`demo.yaml:1: document 1: spec.drainTimout: Forbidden: there is no such field here: use drainTimeout, http, mode, namespace, roles, timings, workers`,
 				`demo.yaml:1: document 1: status: Forbidden: there is no such field here: use apiVersion, kind, metadata, spec`,
 				`demo.yaml:1: document 1: spec.roles[0].schedule: Forbidden: there is no such field here: use decorator, name`,
 			},
@@ -308,8 +317,8 @@ func TestParseRefuses(t *testing.T) {
 		"field names that do not fit a line": {
 			file: head + "  \"a\\nb\": 1\n  " + strings.Repeat("x", 200) + ": 1\n" + widgets,
 			want: []string{
-				`demo.yaml:1: document 1: spec."a\nb": Forbidden: there is no such field here: use drainTimeout, http, namespace, roles, timings, workers`,
-				`demo.yaml:1: document 1: spec."xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...": Forbidden: there is no such field here: use drainTimeout, http, namespace, roles, timings, workers`,
+				`demo.yaml:1: document 1: spec."a\nb": Forbidden: there is no such field here: use drainTimeout, http, mode, namespace, roles, timings, workers`,
+				`demo.yaml:1: document 1: spec."xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...": Forbidden: there is no such field here: use drainTimeout, http, mode, namespace, roles, timings, workers`,
 			},
 		},
 		"fields that stand twice": {

@@ -59,7 +59,7 @@ func New(ctx context.Context, rc *rest.Config, cfg *config.Config, o Options) (*
 	}
 	r.group, err = shard.NewGroup(rc, shard.GroupOptions{
 		Name: cfg.Name, Namespace: namespace, Revision: o.Revision,
-		Timings: cfg.Timings, DrainTimeout: cfg.DrainTimeout, LeaveTimeout: cfg.DrainTimeout + leaveReserve,
+		Timings: cfg.Timings, Mode: cfg.Mode, DrainTimeout: cfg.DrainTimeout, LeaveTimeout: cfg.DrainTimeout + leaveReserve,
 		Metadata: crds, Registerer: r.registry,
 	})
 	if err != nil {

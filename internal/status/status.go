@@ -100,7 +100,7 @@ func Of(group, namespace string, leases []coordinationv1.Lease, now time.Time) S
 	held := map[string]int{}
 	for i := range leases {
 		if l := &leases[i]; l.Labels[lease.LabelKind] == lease.KindShard {
-			shard := shardOf(strings.TrimPrefix(l.Name, group+"."), lease.DecodeShard(l), states)
+			shard := shardOf(strings.TrimPrefix(l.Name, group+"."), lease.DecodeShard(l), states, now)
 			shard.Problem = problemOf(shard, problems[shard.Name])
 			delete(problems, shard.Name)
 			if shard.State != Unheld {
@@ -169,7 +169,7 @@ func problemOf(s Shard, reports map[string]string) string {
 	return ""
 }
 
-func shardOf(name string, record lease.Shard, members map[string]string) Shard {
+func shardOf(name string, record lease.Shard, members map[string]string, now time.Time) Shard {
 	s := Shard{Name: name, Resource: record.Resource, Holder: record.Holder, Epoch: record.Epoch, State: Held}
 	if !record.Acquired.IsZero() {
 		s.Since = record.Acquired.UTC().Format(time.RFC3339)
@@ -178,7 +178,9 @@ func shardOf(name string, record lease.Shard, members map[string]string) Shard {
 	switch {
 	case record.Holder == "":
 		s.State = Unheld
-	case !record.Session:
+	case !record.Session && now.Sub(record.Renewed) > record.Duration:
+		s.State = Unheld // renewed by itself, in lease mode or by somebody else: not any more
+	case !record.Session && !known:
 		s.State = Foreign
 	case !known || state == ended || state == lapsed:
 		s.State = Unheld

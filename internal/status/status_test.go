@@ -46,6 +46,13 @@ func shardLease(name, holder, session string, epoch int32) coordinationv1.Lease 
 	}
 }
 
+// byItself makes a shard Lease one that is renewed by the standard rules.
+func byItself(l coordinationv1.Lease, renewedAgo time.Duration) coordinationv1.Lease {
+	l.Spec.LeaseDurationSeconds = ptr.To[int32](15)
+	l.Spec.RenewTime = &metav1.MicroTime{Time: now.Add(-renewedAgo)}
+	return l
+}
+
 func example() Status {
 	return Of("g", "ns", []coordinationv1.Lease{
 		memberLease(bob, 2*time.Second, map[string]string{lease.AnnotationReady: "true", lease.AnnotationLeaving: "true", lease.AnnotationRevision: "7"}),
@@ -55,7 +62,10 @@ func example() Status {
 		}),
 		memberLease(crash, 20*time.Second, map[string]string{lease.AnnotationReady: "true"}),
 		memberLease(gone, time.Second, map[string]string{lease.AnnotationEnded: gone}),
-		shardLease("f", "someone-else", "", 1),
+		byItself(shardLease("i", ann, "", 1), time.Second),
+		byItself(shardLease("h", ann, "", 1), 20*time.Second),
+		byItself(shardLease("g", "someone-else", "", 1), 20*time.Second),
+		byItself(shardLease("f", "someone-else", "", 1), time.Second),
 		shardLease("e", "", "", 4),
 		shardLease("d", gone, gone, 1),
 		shardLease("c", crash, crash, 2),
@@ -80,7 +90,7 @@ func TestStatesOfMembersAndShards(t *testing.T) {
 	for _, sh := range s.Shards {
 		shards = append(shards, sh.Name+" "+string(sh.State))
 	}
-	if got, want := strings.Join(shards, ", "), "a held, b draining, c unheld, d unheld, e unheld, f foreign, late unheld"; got != want {
+	if got, want := strings.Join(shards, ", "), "a held, b draining, c unheld, d unheld, e unheld, f foreign, g unheld, h unheld, i held, late unheld"; got != want {
 		t.Errorf("shards are\n%s, want\n%s", got, want)
 	}
 }
@@ -115,7 +125,7 @@ func TestJSONIsStable(t *testing.T) {
       "revision": 0,
       "ready": true,
       "leaving": false,
-      "shards": 1,
+      "shards": 2,
       "load": 750,
       "renewedAgo": "1s",
       "state": "live"
@@ -174,7 +184,7 @@ func TestTable(t *testing.T) {
 		wide bool
 		want []string
 	}{
-		{"for people", false, []string{"Group g in namespace ns: 4 members, 7 shards", "ann-1", "0.75", "late: Missing"}},
+		{"for people", false, []string{"Group g in namespace ns: 4 members, 10 shards", "ann-1", "0.75", "late: Missing"}},
 		{"wide", true, []string{"REVISION", ann, "someone-else"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

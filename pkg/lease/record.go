@@ -113,7 +113,8 @@ type Shard struct {
 	Attempt string
 	// stamp changes with every renewal of a Lease that is not in session mode.
 	stamp    string
-	Acquired time.Time // for people only
+	Acquired time.Time // by its holder's wall clock; for people only
+	Renewed  time.Time // the same
 }
 
 // Layout is the layout record: which shards were ever created.
@@ -185,7 +186,8 @@ func DecodeShard(l *coordinationv1.Lease) Shard {
 		s.Holder, s.Session, s.Duration = "", false, 0
 	}
 	if l.Spec.RenewTime != nil {
-		s.stamp = l.Spec.RenewTime.UTC().Format(time.RFC3339Nano)
+		s.Renewed = l.Spec.RenewTime.Time
+		s.stamp = s.Renewed.UTC().Format(time.RFC3339Nano)
 	}
 	if l.Spec.AcquireTime != nil {
 		s.Acquired = l.Spec.AcquireTime.Time

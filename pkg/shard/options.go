@@ -42,6 +42,10 @@ type GroupOptions struct {
 	// Timings of the session. Default: [lease.Default].
 	Timings lease.Timings
 
+	// Mode says what renews the shards that this replica holds. Replicas with
+	// different modes run side by side. Default: [lease.SessionMode].
+	Mode lease.Mode
+
 	// WatchNamespace restricts the informers to one namespace. Default: all.
 	WatchNamespace string
 
@@ -112,6 +116,7 @@ func (o *GroupOptions) election() lease.Config {
 		Replica:   lease.Replica{Pod: o.Pod, UID: o.PodUID, Container: o.Container, Boot: bootNonce()},
 		Revision:  o.Revision,
 		Timings:   o.Timings,
+		Mode:      o.Mode,
 		Assign:    Assign,
 	}
 	if o.PodUID != "" {
