@@ -13,6 +13,7 @@ import (
 
 	"github.com/shardctl/shardctl/internal/config"
 	"github.com/shardctl/shardctl/internal/replica"
+	"github.com/shardctl/shardctl/internal/terminationlog"
 	"github.com/shardctl/shardctl/internal/version"
 )
 
@@ -20,7 +21,7 @@ func newRun() *cobra.Command {
 	var (
 		at        cluster
 		file      string
-		revision  int64
+		options   replica.Options
 		verbosity int
 	)
 	cmd := &cobra.Command{
@@ -50,8 +51,9 @@ POD_NAMESPACE is the default for --namespace.`,
 			if err != nil {
 				return err
 			}
+			options.Namespace = namespace
 			// Not ctx: whoever is told to stop while it starts leaves in order, too.
-			r, err := replica.New(context.WithoutCancel(ctx), rc, cfg, replica.Options{Namespace: namespace, Revision: revision})
+			r, err := replica.New(context.WithoutCancel(ctx), rc, cfg, options)
 			if err != nil {
 				return err
 			}
@@ -61,7 +63,9 @@ POD_NAMESPACE is the default for --namespace.`,
 	}
 	at.addFlags(cmd)
 	cmd.Flags().StringVar(&file, "config", "", "configuration file (required)")
-	cmd.Flags().Int64Var(&revision, "revision", 0, "orders versions of the program: shards never move to a lower one")
+	cmd.Flags().Int64Var(&options.Revision, "revision", 0, "orders versions of the program: shards never move to a lower one")
+	cmd.Flags().StringVar(&options.TerminationLog, "termination-log", terminationlog.Default,
+		"the container's terminationMessagePath, which tells the others that this replica has ended; "+terminationlog.Off+" for none")
 	cmd.Flags().IntVarP(&verbosity, "v", "v", 0, "verbosity of the log: 3 shows failed requests on Leases")
 	if err := cmd.MarkFlagRequired("config"); err != nil {
 		panic(err) // the flag was defined above

@@ -52,6 +52,10 @@ type Config struct {
 	// Mode is what renews the shards that a replica holds.
 	Mode lease.Mode
 
+	// PodWatch says whether replicas watch the group's Pods for containers that
+	// have terminated.
+	PodWatch bool
+
 	// DrainTimeout is how long a shard's work in flight may take to end when
 	// the shard is given away; at most an hour.
 	DrainTimeout time.Duration

@@ -39,7 +39,9 @@ func (p *parser) configurationDocument(place Place, fields map[string]any) {
 	spec := document.object("spec")
 	p.config.Namespace = spec.label("namespace")
 	p.config.Timings = spec.timings("timings")
-	p.config.Mode = spec.mode("mode")
+	p.config.Mode = lease.Mode(spec.text("mode", string(lease.SessionMode)))
+	errs = append(errs, p.config.Mode.Validate(p.config.Timings, spec.path)...)
+	p.config.PodWatch = spec.boolean("podWatch", true)
 	p.config.DrainTimeout = spec.drainTimeout("drainTimeout")
 	p.config.Workers = int(spec.integer("workers", DefaultWorkers, 1, maxWorkers))
 	http := spec.object("http")
@@ -120,15 +122,6 @@ func (o *object) timings(name string) lease.Timings {
 		*o.errs = append(*o.errs, timings.Validate(given.path)...)
 	}
 	return timings
-}
-
-// mode reads what renews the shards that are held.
-func (o *object) mode(name string) lease.Mode {
-	mode := lease.Mode(o.text(name, string(lease.SessionMode)))
-	if known := []lease.Mode{lease.SessionMode, lease.LeaseMode}; !slices.Contains(known, mode) {
-		o.fail(field.NotSupported(o.path.Child(name), mode, known))
-	}
-	return mode
 }
 
 // drainTimeout reads how long work in flight may take to end.

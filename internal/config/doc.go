@@ -17,6 +17,7 @@
 //	    leaseDuration: 15s
 //	    renewDeadline: 9s
 //	    renewInterval: 3s
+//	  podWatch: true
 //	  drainTimeout: 20s
 //	  workers: 4
 //	  http:

@@ -52,6 +52,21 @@ func (o *object) text(name, absent string) string {
 	return absent
 }
 
+// boolean reads true or false: absent if it is not there or neither. The latter
+// is recorded.
+func (o *object) boolean(name string, absent bool) bool {
+	value, path := o.get(name)
+	switch value := value.(type) {
+	case nil:
+		return absent
+	case bool:
+		return value
+	default:
+		o.fail(field.TypeInvalid(path, value, "use true or false, without quotes"))
+		return absent
+	}
+}
+
 // integer reads a whole number from least to most: absent if it is not there
 // or not such a number. The latter is recorded.
 func (o *object) integer(name string, absent, least, most int64) int64 {

@@ -53,6 +53,7 @@ func TestParseAccepts(t *testing.T) {
 		Name:         "demo",
 		Timings:      lease.Default,
 		Mode:         lease.SessionMode,
+		PodWatch:     true,
 		DrainTimeout: 20 * time.Second,
 		Workers:      4,
 		HTTPAddress:  ":8080",
@@ -75,6 +76,7 @@ func TestParseAccepts(t *testing.T) {
 			file: head + `  namespace: shardctl-demo
   timings: {preset: fast, leaseDuration: 8s, renewDeadline: 4s, renewInterval: 1500ms}
   mode: lease
+  podWatch: false
   drainTimeout: 1m30s
   workers: 8
   http: {address: "127.0.0.1:0"}
@@ -83,6 +85,7 @@ func TestParseAccepts(t *testing.T) {
 				Name:         "demo",
 				Namespace:    "shardctl-demo",
 				Mode:         lease.LeaseMode,
+				PodWatch:     false,
 				Timings:      lease.Timings{LeaseDuration: 8 * time.Second, RenewDeadline: 4 * time.Second, RenewInterval: 1500 * time.Millisecond},
 				DrainTimeout: 90 * time.Second,
 				Workers:      8,
@@ -291,10 +294,22 @@ func TestParseRefuses(t *testing.T) {
 				`demo.yaml:1: document 1: spec.timings.preset: Unsupported value: "slow": supported values: "default", "fast", "relaxed"`,
 			},
 		},
+		"a boolean in quotes": {
+			file: head + "  podWatch: \"no\"\n" + widgets,
+			want: []string{
+				`demo.yaml:1: document 1: spec.podWatch: Invalid value: "no": use true or false, without quotes`,
+			},
+		},
 		"an unknown mode": {
 			file: head + "  mode: lock\n" + widgets,
 			want: []string{
 				`demo.yaml:1: document 1: spec.mode: Unsupported value: "lock": supported values: "session", "lease"`,
+			},
+		},
+		"a mode that does not fit the timings": {
+			file: head + "  mode: lease\n  timings: {leaseDuration: 2s, renewDeadline: 1s, renewInterval: 400ms}\n" + widgets,
+			want: []string{
+				`demo.yaml:1: document 1: spec.timings.leaseDuration: Invalid value: "2s": use 3s or more in mode lease: other electors compare Leases in whole seconds`,
 			},
 		},
 		"a port that is none": {
@@ -309,7 +324,7 @@ func TestParseRefuses(t *testing.T) {
 				`demo.yaml:1: document 1: metadata.labels: Forbidden: there is no such field here: use name`,
 				`demo.yaml:1: document 1: spec.timings.lease: Forbidden: there is no such field here: use leaseDuration, preset, renewDeadline, renewInterval`,
 				`demo.yaml:1: document 1: spec.http.port: Forbidden: there is no such field here: use address`,
-				`demo.yaml:1: document 1: spec.drainTimout: Forbidden: there is no such field here: use drainTimeout, http, mode, namespace, roles, timings, workers`,
+				`demo.yaml:1: document 1: spec.drainTimout: Forbidden: there is no such field here: use drainTimeout, http, mode, namespace, podWatch, roles, timings, workers`,
 				`demo.yaml:1: document 1: status: Forbidden: there is no such field here: use apiVersion, kind, metadata, spec`,
 				`demo.yaml:1: document 1: spec.roles[0].schedule: Forbidden: there is no such field here: use decorator, name`,
 			},
@@ -317,8 +332,8 @@ func TestParseRefuses(t *testing.T) {
 		"field names that do not fit a line": {
 			file: head + "  \"a\\nb\": 1\n  " + strings.Repeat("x", 200) + ": 1\n" + widgets,
 			want: []string{
-				`demo.yaml:1: document 1: spec."a\nb": Forbidden: there is no such field here: use drainTimeout, http, mode, namespace, roles, timings, workers`,
-				`demo.yaml:1: document 1: spec."xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...": Forbidden: there is no such field here: use drainTimeout, http, mode, namespace, roles, timings, workers`,
+				`demo.yaml:1: document 1: spec."a\nb": Forbidden: there is no such field here: use drainTimeout, http, mode, namespace, podWatch, roles, timings, workers`,
+				`demo.yaml:1: document 1: spec."xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...": Forbidden: there is no such field here: use drainTimeout, http, mode, namespace, podWatch, roles, timings, workers`,
 			},
 		},
 		"fields that stand twice": {

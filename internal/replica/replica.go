@@ -4,6 +4,7 @@
 package replica
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -21,6 +22,7 @@ import (
 	"github.com/shardctl/shardctl/internal/config"
 	"github.com/shardctl/shardctl/internal/decorator"
 	"github.com/shardctl/shardctl/internal/hook"
+	"github.com/shardctl/shardctl/internal/terminationlog"
 	"github.com/shardctl/shardctl/pkg/informers"
 	"github.com/shardctl/shardctl/pkg/shard"
 )
@@ -32,6 +34,9 @@ type Options struct {
 	Namespace string
 	// Revision orders versions: see [shard.GroupOptions].
 	Revision int64
+	// TerminationLog is where the kubelet looks for a termination message: see
+	// [shard.GroupOptions].
+	TerminationLog string
 }
 
 // Replica is one process of a group.
@@ -39,7 +44,9 @@ type Replica struct {
 	group    *shard.Group
 	registry *prometheus.Registry
 	listener net.Listener
-	hooks    []hook.Hook
+	// terminationLog gets the error that the replica ends with.
+	terminationLog string
+	hooks          []hook.Hook
 	// borrowed are the caches that decorators read.
 	borrowed []*informers.Informer
 }
@@ -47,7 +54,7 @@ type Replica struct {
 // New puts a replica together. It listens already, so that an address in use
 // is an error before anything is led.
 func New(ctx context.Context, rc *rest.Config, cfg *config.Config, o Options) (*Replica, error) {
-	r := &Replica{registry: prometheus.NewRegistry()}
+	r := &Replica{registry: prometheus.NewRegistry(), terminationLog: cmp.Or(o.TerminationLog, terminationlog.Default)}
 	r.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	crds, err := metadata.NewForConfig(rc)
 	if err != nil {
@@ -60,6 +67,7 @@ func New(ctx context.Context, rc *rest.Config, cfg *config.Config, o Options) (*
 	r.group, err = shard.NewGroup(rc, shard.GroupOptions{
 		Name: cfg.Name, Namespace: namespace, Revision: o.Revision,
 		Timings: cfg.Timings, Mode: cfg.Mode, DrainTimeout: cfg.DrainTimeout, LeaveTimeout: cfg.DrainTimeout + leaveReserve,
+		TerminationLog: o.TerminationLog, NoPodWatch: !cfg.PodWatch,
 		Metadata: crds, Registerer: r.registry,
 	})
 	if err != nil {
@@ -163,5 +171,18 @@ func (r *Replica) Run(ctx context.Context) error {
 		defer context.AfterFunc(serving, cancel)() // the endpoint failed: leave in order
 		return r.group.Run(leave)
 	})
-	return g.Wait()
+	err := g.Wait()
+	if err != nil {
+		r.leaveWord(ctx, err)
+	}
+	return err
+}
+
+// leaveWord puts the error that the replica ends with into the Pod's
+// status-to-be. The kubelet would take it from the log only if nothing was
+// written there, and the group has left a line.
+func (r *Replica) leaveWord(ctx context.Context, reason error) {
+	if err := terminationlog.Append(r.terminationLog, reason.Error()); err != nil {
+		klog.FromContext(ctx).V(2).Info("The Pod's status will not tell why this replica has ended", "err", err)
+	}
 }

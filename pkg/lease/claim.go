@@ -157,9 +157,12 @@ func (c *claim) revoke(e *Election, cause Cause) {
 	term := c.term
 	returned := c.drained
 	c.close()
-	if !returned {
+	switch {
+	case !returned:
 		c.working++
 		e.emit(Revoked{Term: term, Cause: cause})
+	case term.Mode == LeaseMode:
+		e.emit(Extended{Shard: c.shard}) // nobody works for it, but the next term has a validity of its own
 	}
 }
 

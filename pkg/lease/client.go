@@ -17,16 +17,13 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	coordinationclient "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/util/connrotation"
 )
 
 // Client sends the group's requests. It has connections of its own and no rate
-// limiter, so that nothing else a replica does can cost it its session.
+// limiter, so that nothing else a replica does can cost it its session; and it
+// sends each request once: when to send another is for the [Election] to say.
 type Client struct {
 	leases coordinationclient.LeaseInterface
-	// reset closes all connections: a request that got no answer may sit on a
-	// dead one, and the next must not.
-	reset func()
 }
 
 // dialTimeout bounds one attempt to connect.
@@ -37,27 +34,34 @@ func NewClient(cfg *rest.Config, namespace string) (*Client, error) {
 	own := rest.CopyConfig(cfg)
 	own.QPS = -1
 	own.RateLimiter = nil
-	own.Timeout = 0 // every request has a deadline of its own
+	own.Timeout = 0 // every request has a deadline of its own: see [Timings.RequestTimeout]
 	own.ContentType = runtime.ContentTypeProtobuf
 	own.AcceptContentTypes = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON
-	dial := own.Dial
-	if dial == nil {
-		dial = (&net.Dialer{Timeout: dialTimeout, KeepAlive: dialTimeout}).DialContext
+	if own.Dial == nil {
+		own.Dial = (&net.Dialer{Timeout: dialTimeout, KeepAlive: dialTimeout}).DialContext
 	}
-	connections := connrotation.NewDialer(connrotation.DialFunc(dial))
-	own.Dial = connections.DialContext
+	// client-go shares the connections of equal configurations, but never those
+	// of one that says how to dial.
 	c, err := coordinationclient.NewForConfig(own)
 	if err != nil {
 		return nil, fmt.Errorf("client for Leases: %w", err)
 	}
-	return &Client{leases: c.Leases(namespace), reset: connections.CloseAll}, nil
+	return NewClientFor(coordinationclient.New(once{c.RESTClient()}).Leases(namespace)), nil
 }
 
 // NewClientFor wraps a typed client, such as one with its faults in a test.
-// Its connections are not reset.
-func NewClientFor(leases coordinationclient.LeaseInterface) *Client {
-	return &Client{leases: leases, reset: func() {}}
-}
+func NewClientFor(leases coordinationclient.LeaseInterface) *Client { return &Client{leases: leases} }
+
+// once makes requests that are sent once. By itself client-go waits for as long
+// as a Retry-After says, and tries again, up to ten times: an answer that would
+// have let the machine do better would be kept from it, until the request's
+// time-out makes it look like a dead connection.
+type once struct{ rest.Interface }
+
+func (c once) Get() *rest.Request    { return c.Interface.Get().MaxRetries(0) }
+func (c once) Post() *rest.Request   { return c.Interface.Post().MaxRetries(0) }
+func (c once) Put() *rest.Request    { return c.Interface.Put().MaxRetries(0) }
+func (c once) Delete() *rest.Request { return c.Interface.Delete().MaxRetries(0) }
 
 // do carries out a request.
 func (c *Client) do(ctx context.Context, op Op) (*coordinationv1.Lease, error) {
@@ -108,6 +112,13 @@ func outcome(op Op, err error) Outcome {
 		return Rejected
 	}
 	return Unknown
+}
+
+// retryAfter is how long the API server asks to wait before the next request;
+// zero if it does not.
+func retryAfter(err error) time.Duration {
+	asked, _ := apierrors.SuggestsClientDelay(err)
+	return time.Duration(asked) * time.Second
 }
 
 func (c *Client) list(ctx context.Context, selector, notOlderThan string) (*coordinationv1.LeaseList, error) {

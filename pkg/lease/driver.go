@@ -38,6 +38,11 @@ type DriverOptions struct {
 	// to hand everything over before it gives up and lets the session expire.
 	// Default 25 s.
 	LeaveTimeout time.Duration
+	// Pods, if set, are those of the group's namespace: what the kubelets report
+	// of them tells of replicas that have ended, whose shards need not wait for
+	// their sessions to expire. See [Config.TerminationMessage]. Default: none
+	// are read.
+	Pods PodReader
 }
 
 const defaultLeaveTimeout = 25 * time.Second
@@ -58,6 +63,7 @@ type Driver struct {
 	timings  Timings
 	selector string
 	leave    time.Duration
+	pods     *podWatch // nil: no Pods are read
 
 	machine  *Election
 	own      string                   // name of the own member Lease
@@ -102,6 +108,9 @@ func NewDriver(o DriverOptions) (*Driver, error) {
 		ended:    make(chan struct{}),
 	}
 	d.validity.Store(NewValidity(d.clock))
+	if o.Pods != nil {
+		d.pods = newPodWatch(o.Pods, &o.Election, d.deliver)
+	}
 	return d, nil
 }
 
@@ -115,6 +124,9 @@ func (d *Driver) Run(ctx context.Context) error {
 	defer stop()
 	g, work := errgroup.WithContext(work)
 	g.Go(func() error { return d.watchLoop(work) })
+	if d.pods != nil {
+		g.Go(func() error { return d.pods.podLoop(work) })
+	}
 	g.Go(func() error {
 		defer stop()
 		defer func() { d.validity.Load().Extend(0) }()
@@ -200,11 +212,11 @@ func (d *Driver) step(ev Event) {
 			d.handler.Granted(effect.Term, d.termValidity(effect.Term))
 		case Revoked:
 			if !effect.Graceful {
-				d.endTerm(effect.Term)
+				d.endTerm(effect.Term.Shard)
 			}
 			d.handler.Revoked(effect)
 		case Passed:
-			d.endTerm(effect.Term)
+			d.endTerm(effect.Term.Shard)
 			d.handler.Noted(effect)
 		case Left:
 			d.left = true
@@ -218,13 +230,17 @@ func (d *Driver) step(ev Event) {
 // extend moves the validity of the session, or of one term.
 func (d *Driver) extend(e Extended) {
 	v := d.validity.Load()
-	if e.Shard != "" {
-		if d.terms[e.Shard] == nil {
-			d.terms[e.Shard] = v.within()
-		}
-		v = d.terms[e.Shard]
+	switch {
+	case e.Shard == "":
+		v.Extend(e.Until)
+	case e.Until == 0:
+		d.endTerm(e.Shard)
+	case d.terms[e.Shard] == nil:
+		d.terms[e.Shard] = v.within()
+		fallthrough
+	default:
+		d.terms[e.Shard].Extend(e.Until)
 	}
-	v.Extend(e.Until)
 }
 
 // termValidity is the session's, unless the term is renewed by itself: that has
@@ -237,10 +253,10 @@ func (d *Driver) termValidity(t Term) *Validity {
 }
 
 // endTerm ends the validity of a term that is renewed by itself.
-func (d *Driver) endTerm(t Term) {
-	if v := d.terms[t.Shard]; v != nil {
+func (d *Driver) endTerm(shard string) {
+	if v := d.terms[shard]; v != nil {
 		v.Extend(0)
-		delete(d.terms, t.Shard)
+		delete(d.terms, shard)
 	}
 }
 
@@ -266,14 +282,15 @@ func (d *Driver) dispatch(work context.Context, g *errgroup.Group) {
 func (d *Driver) request(ctx context.Context, op Op) {
 	bounded, cancel := context.WithTimeout(ctx, d.timings.RequestTimeout())
 	defer cancel()
+	bounded, conn := withConnection(bounded)
 	began := d.clock.Now()
 	l, err := d.client.do(bounded, op)
 	if bounded.Err() != nil && ctx.Err() == nil {
-		d.client.reset()
+		conn.close()
 	}
 	reply := Replied{ID: op.ID, Outcome: outcome(op, err), Lease: l}
 	if err != nil {
-		reply.Reason = err.Error()
+		reply.Reason, reply.RetryAfter = err.Error(), retryAfter(err)
 		klog.FromContext(ctx).V(3).Info("Lease request failed", "verb", op.Verb, "lease", op.Name, "for", op.Why, "outcome", reply.Outcome.String(), "err", err)
 	}
 	d.handler.Requested(op.Verb, reply.Outcome, d.clock.Now().Sub(began))

@@ -38,12 +38,15 @@ type peer struct {
 	mu    sync.Mutex
 	terms map[string]*Validity
 	log   []string
+	// granted are all terms that began, oldest first.
+	granted []Term
 }
 
 func (p *peer) Granted(t Term, v *Validity) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.terms[t.Shard] = v
+	p.granted = append(p.granted, t)
 	p.log = append(p.log, fmt.Sprintf("granted %s %d", t.Shard, t.Epoch))
 }
 
@@ -63,7 +66,14 @@ func (p *peer) Revoked(r Revoked) {
 	}()
 }
 
-func (p *peer) Noted(Effect)                           {}
+func (p *peer) Noted(e Effect) {
+	if ended, ok := e.(Ended); ok {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.log = append(p.log, "ended "+ended.Identity)
+	}
+}
+
 func (p *peer) Requested(Verb, Outcome, time.Duration) {}
 
 // holds lists the shards that the peer may act for now.
@@ -121,11 +131,16 @@ func startPeer(t *testing.T, store *leasetest.Store, name string, drain time.Dur
 
 func startPeerWith(t *testing.T, client coordinationclient.LeaseInterface, timings Timings, name string, drain time.Duration) *peer {
 	t.Helper()
+	return startPeerIn(t, SessionMode, client, timings, name, drain)
+}
+
+func startPeerIn(t *testing.T, mode Mode, client coordinationclient.LeaseInterface, timings Timings, name string, drain time.Duration) *peer {
+	t.Helper()
 	p := &peer{name: name, drain: drain, terms: map[string]*Validity{}, result: make(chan error, 1)}
 	var err error
 	p.driver, err = NewDriver(DriverOptions{
 		Election: Config{
-			Group: "g", Namespace: "ns", Timings: timings, Assign: evenly,
+			Group: "g", Namespace: "ns", Timings: timings, Assign: evenly, Mode: mode,
 			Replica: Replica{Pod: name, Container: "main", Boot: name},
 		},
 		Client: NewClientFor(client), Handler: p, Clock: MonotonicClock(), LeaveTimeout: 10 * time.Second,

@@ -83,9 +83,7 @@ func (c *Config) Validate() error {
 		}
 	}
 	errs = append(errs, c.Timings.Validate(field.NewPath("timings"))...)
-	if c.Mode != SessionMode && c.Mode != LeaseMode {
-		errs = append(errs, field.NotSupported(field.NewPath("mode"), c.Mode, []Mode{SessionMode, LeaseMode}))
-	}
+	errs = append(errs, c.Mode.validate(nil)...)
 	if c.Assign == nil {
 		errs = append(errs, field.Required(field.NewPath("assign"), "say who should hold what"))
 	}
@@ -202,6 +200,9 @@ func (e *Election) Step(now Instant, ev Event) []Effect {
 	// Before anything else (R4): whatever the event says, it comes too late for
 	// a session whose validity has passed.
 	e.expire()
+	if e.left {
+		return e.effects
+	}
 	switch ev := ev.(type) {
 	case Listed:
 		if e.view.replace(e.now, ev) {
@@ -226,7 +227,9 @@ func (e *Election) Step(now Instant, ev Event) []Effect {
 		e.leave()
 	case Tick:
 	}
-	e.act()
+	if !e.left {
+		e.act()
+	}
 	return e.effects
 }
 
@@ -254,6 +257,9 @@ func (e *Election) Newest() string {
 func (e *Election) act() {
 	e.wake = 0
 	e.watchSession()
+	if e.left {
+		return
+	}
 	e.actSession()
 	plan := e.plan()
 	for _, c := range e.order {
@@ -365,7 +371,7 @@ func (e *Election) failed(op Op, r Replied) {
 		e.emit(Refused{Op: op, Reason: r.Reason})
 	}
 	b := e.retry[op.Name]
-	b.fail(e.now, o, op.Name+e.cfg.Replica.Boot, e.cfg.Timings.RenewInterval)
+	b.fail(e.now, r, op.Name+e.cfg.Replica.Boot, e.cfg.Timings.RenewInterval)
 	e.retry[op.Name] = b
 	switch known := e.view.leases[op.Name]; {
 	case (o == Conflict || o == NotFound) && op.Verb != Get:
@@ -383,20 +389,24 @@ type backoff struct {
 
 // fail doubles the wait up to a quarter of the interval between heartbeats: when
 // an outage ends, however long it was, the next attempt must come before the
-// deadline that the last heartbeat left. The jitter comes from a hash: the
-// machine has no randomness of its own.
-func (b *backoff) fail(now Instant, o Outcome, salt string, interval time.Duration) {
+// deadline that the last heartbeat left. For the same reason half an interval is
+// the most that the API server is given if it asks for a pause: with both, the
+// next attempt comes within 3/4 of an interval, and there are two intervals from
+// the first to the deadline. The jitter comes from a hash: the machine has no
+// randomness of its own.
+func (b *backoff) fail(now Instant, r Replied, salt string, interval time.Duration) {
 	b.failures++
 	wait := min(interval/4, interval/32<<min(b.failures, 6))
-	if o == Conflict && b.failures == 1 {
+	if r.Outcome == Conflict && b.failures == 1 {
 		wait = 0 // somebody else was faster once: look again, at once
 	}
-	if o == Rejected {
-		wait = interval
+	asked := min(max(r.RetryAfter, 0), interval/2)
+	if r.Outcome == Rejected {
+		wait, asked = interval, 0
 	}
 	h := fnv.New64a()
 	fmt.Fprintf(h, "%s/%d", salt, b.failures)
-	b.until = now.Add(wait/2 + time.Duration(mix(h.Sum64())%uint64(wait/2+1)))
+	b.until = now.Add(asked + wait/2 + time.Duration(mix(h.Sum64())%uint64(wait/2+1)))
 }
 
 // mix is the finalizer of splitmix64 (Steele, Lea, Flood: Fast Splittable

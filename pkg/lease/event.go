@@ -48,6 +48,9 @@ type Replied struct {
 	// Lease is what the API server answered to an OK; it may be nil for a
 	// Delete.
 	Lease *coordinationv1.Lease
+	// RetryAfter is how long the API server asks to wait before the next
+	// request; zero if it does not.
+	RetryAfter time.Duration
 	// Reason is the error's text, for people.
 	Reason string
 }
@@ -196,7 +199,7 @@ type Began struct{ Identity string }
 // Extended moves the validity of the session and of all its terms; or, where it
 // names a shard, that of the one term whose Lease is renewed by itself: such a
 // term is valid for as long as both are. The first comes just before the term is
-// granted.
+// granted; one that is zero says that a term is over whose work had ended before.
 type Extended struct {
 	Shard string
 	Until Instant

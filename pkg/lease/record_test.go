@@ -79,9 +79,9 @@ func TestTokenRises(t *testing.T) {
 		{Epoch: 1},
 		{Epoch: math.MaxInt32},
 		{Created: 1},
-		{Created: serverEpoch, Epoch: 0},
-		{Created: serverEpoch, Epoch: 7},
-		{Created: serverEpoch + 1, Epoch: 1},
+		{Created: 1_700_000_000, Epoch: 0},
+		{Created: 1_700_000_000, Epoch: 7},
+		{Created: 1_700_000_001, Epoch: 1},
 		{Created: math.MaxUint32, Epoch: math.MaxInt32},
 	}
 	for i := 1; i < len(rising); i++ {
@@ -139,6 +139,10 @@ func FuzzDecode(f *testing.F) {
 		`{"metadata":{"name":"g.s","uid":"u"},"spec":{"holderIdentity":"a_u_main.b.1","leaseTransitions":2147483647}}`,
 		`{"metadata":{"uid":"u","annotations":{"shardctl.dev/session":"x","shardctl.dev/claimed":"u","shardctl.dev/session-duration":"-1h"}},"spec":{"holderIdentity":"x","leaseTransitions":-1,"leaseDurationSeconds":-1}}`,
 		`{"metadata":{"annotations":{"shardctl.dev/load":"{\"s\":1e99}","shardctl.dev/serves":",,,","shardctl.dev/layout":"[]"}}}`,
+		`{"metadata":{"uid":"u","annotations":{"shardctl.dev/claimed":"u","shardctl.dev/preferred":"x","shardctl.dev/attempt":"-1"}},"spec":{"holderIdentity":"","renewTime":"0001-01-01T00:00:00.000000Z"}}`,
+		`{"metadata":{"uid":"u","annotations":{"shardctl.dev/claimed":"u","shardctl.dev/preferred":"x","shardctl.dev/attempt":"18446744073709551616"}},"spec":{"holderIdentity":"y","renewTime":"9999-12-31T23:59:59.999999Z"}}`,
+		`{"metadata":{"annotations":{"shardctl.dev/mode":"LEASE","shardctl.dev/ended":"x","shardctl.dev/attempt":"\u0000"}},"spec":{"holderIdentity":"x"}}`,
+		`{"metadata":{"annotations":{"shardctl.dev/mode":"lease","shardctl.dev/carried":"{\"s\":null}"}},"spec":{"holderIdentity":"x"}}`,
 	} {
 		f.Add([]byte(seed))
 	}
@@ -155,9 +159,13 @@ func FuzzDecode(f *testing.F) {
 			t.Errorf("session mode of %+v", l)
 		case s.Holder != "" && s.Holder != ptr.Deref(l.Spec.HolderIdentity, ""):
 			t.Errorf("holder %q of %+v", s.Holder, l)
+		case s.Holder != "" && s.Preferred != "":
+			t.Errorf("%q is preferred to the holder %q in %+v", s.Preferred, s.Holder, l)
+		case s.Session != (s.mode() == SessionMode):
+			t.Errorf("mode %q of %+v", s.mode(), l)
 		}
 		m := DecodeMember(&l)
-		if m.Holder != ptr.Deref(l.Spec.HolderIdentity, "") || m.Duration < 0 {
+		if m.Holder != ptr.Deref(l.Spec.HolderIdentity, "") || m.Duration < 0 || m.Mode == LeaseMode && l.Annotations[AnnotationMode] != string(LeaseMode) {
 			t.Errorf("member %+v of %+v", m, l)
 		}
 		if layout := decodeLayout(&l); layout.Shards == nil {

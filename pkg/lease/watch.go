@@ -62,6 +62,7 @@ func (d *Driver) watchLoop(ctx context.Context) error {
 func (d *Driver) list(ctx context.Context) (resourceVersion string, err error) {
 	bounded, cancel := context.WithTimeout(ctx, 2*d.timings.RequestTimeout())
 	defer cancel()
+	bounded, conn := withConnection(bounded)
 	var newest string
 	select {
 	case newest = <-d.newest:
@@ -73,7 +74,7 @@ func (d *Driver) list(ctx context.Context) (resourceVersion string, err error) {
 	d.handler.Requested("list", outcome(Op{}, err), d.clock.Now().Sub(began))
 	if err != nil {
 		if bounded.Err() != nil && ctx.Err() == nil {
-			d.client.reset()
+			conn.close()
 		}
 		return "", fmt.Errorf("listing Leases %s: %w", d.selector, err)
 	}
@@ -93,9 +94,10 @@ func (d *Driver) list(ctx context.Context) (resourceVersion string, err error) {
 func (d *Driver) watch(ctx context.Context, from string) (resourceVersion string, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	ctx, conn := withConnection(ctx)
 	patience := d.timings.RenewInterval + d.timings.RequestTimeout()
 	silence := time.AfterFunc(patience, func() {
-		d.client.reset()
+		conn.close()
 		cancel(errWatchSilent)
 	})
 	defer silence.Stop()

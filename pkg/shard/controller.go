@@ -7,19 +7,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/tools/cache"
-	"k8s.io/klog/v2"
 
+	"github.com/shardctl/shardctl/internal/work"
 	"github.com/shardctl/shardctl/pkg/informers"
 )
 
@@ -78,8 +75,6 @@ const (
 	maxWorkers        = 1000
 	defaultMinBackoff = 50 * time.Millisecond
 	defaultMaxBackoff = time.Minute
-	// heldUpPause is how long a key waits that must not be reconciled just now.
-	heldUpPause = 50 * time.Millisecond
 )
 
 func (c *Controller) setDefaults() {
@@ -132,14 +127,14 @@ type controller struct {
 	metrics *metrics
 	remove  []func() // event handlers
 
-	gone     *departures
+	seen     *observations
 	problems *problems
 	busy     atomic.Int64 // nanoseconds spent in Reconcile
 
-	mu      sync.Mutex
-	queue   *queue       // of the current term, or nil
-	running map[Key]bool // keys whose Reconcile has not returned, of whatever term
-	seen    *observations
+	mu       sync.Mutex
+	list     work.List[Key]
+	queue    *queue     // of the term that takes keys
+	returned *sync.Cond // of mu: a reconcile has returned
 }
 
 func newController(c Controller, set *informers.Set, m *metrics) (*controller, error) {
@@ -148,10 +143,9 @@ func newController(c Controller, set *informers.Set, m *metrics) (*controller, e
 		shard:      shardOf(c.Resource),
 		own:        set.Watch(c.Resource),
 		metrics:    m,
-		gone:       newDepartures(),
 		problems:   newProblems(),
-		running:    map[Key]bool{},
 	}
+	w.returned = sync.NewCond(&w.mu)
 	if c.Observe != nil {
 		w.seen = newObservations(c.Name)
 	}
@@ -245,7 +239,7 @@ func (c *controller) ownEvents() cache.ResourceEventHandler {
 				obj = gone.Obj
 			}
 			if u, ok := obj.(*unstructured.Unstructured); ok && c.passes(u) {
-				c.gone.add(keyOf(u))
+				c.departed(keyOf(u))
 			}
 			c.changed(obj, obj)
 		},
@@ -288,7 +282,7 @@ func (c *controller) changed(before, now any) {
 	}
 	if c.concerns(old, u) {
 		if !c.passes(u) {
-			c.gone.add(key)
+			c.departed(key)
 		}
 		c.enqueue(key)
 	}
@@ -304,155 +298,22 @@ func (c *controller) concerns(from, to *unstructured.Unstructured) bool {
 	return c.passes(from) || c.passes(to)
 }
 
-// enqueue adds a key to the queue of the current term. Without one there is
-// nothing to do: a promotion starts with every key.
+// departed notes that an object is not one to be reconciled any more.
+func (c *controller) departed(key Key) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.list.Departed(time.Now(), key)
+}
+
+// enqueue adds a key to the queue of the term that takes keys, if one does.
 func (c *controller) enqueue(key Key) {
 	c.mu.Lock()
-	q := c.queue
-	c.mu.Unlock()
-	if q != nil {
-		q.Add(key)
+	defer c.mu.Unlock()
+	if c.list.Taking() {
+		c.queue.Add(key)
 	}
 }
 
 func keyOf(u *unstructured.Unstructured) Key {
 	return Key{Namespace: u.GetNamespace(), Name: u.GetName()}
-}
-
-// lead works for the shard until the tenure takes no more keys, and returns
-// once the last reconcile has.
-func (c *controller) lead(t *tenure) {
-	q := newQueue(c.Name, c.MinBackoff, c.MaxBackoff)
-	c.mu.Lock()
-	c.queue = q
-	c.mu.Unlock()
-	c.promote(q)
-	var workers errgroup.Group
-	for range c.Workers {
-		workers.Go(func() error {
-			c.workLoop(t, q)
-			return nil
-		})
-	}
-	<-t.taking.Done()
-	c.mu.Lock()
-	if c.queue == q {
-		c.queue = nil
-	}
-	c.mu.Unlock()
-	q.ShutDown()
-	_ = workers.Wait()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.queue == nil { // no newer term has problems of its own
-		c.problems.clear()
-	}
-}
-
-// promote enqueues everything that may have changed while nobody of this
-// process looked: all there is, and what has gone lately (R12).
-func (c *controller) promote(q *queue) {
-	var keys []Key
-	for _, key := range c.own.Keys() {
-		if u, ok := c.own.Get(key.Namespace, key.Name); ok && c.passes(u) {
-			keys = append(keys, key)
-		}
-	}
-	for _, key := range c.gone.recent() {
-		if u, ok := c.own.Get(key.Namespace, key.Name); !ok || !c.passes(u) {
-			keys = append(keys, key)
-		}
-	}
-	q.addBacklog(keys)
-}
-
-func (c *controller) workLoop(t *tenure, q *queue) {
-	for {
-		key, shutdown := q.Get()
-		if shutdown {
-			return
-		}
-		if t.taking.Err() == nil {
-			c.process(t, q, key)
-		}
-		q.Done(key)
-	}
-}
-
-// process reconciles one key. It has to wait where an older term's reconcile of
-// it still runs in this process; where a cache is not complete any more, because
-// its type has gone or was replaced; and past the validity, which a process that
-// was stopped for a while may notice here before the timer does.
-func (c *controller) process(t *tenure, q *queue, key Key) {
-	if !t.term.Valid() || !c.synced() || !c.begin(key) {
-		q.AddAfter(key, heldUpPause)
-		return
-	}
-	began := time.Now()
-	result, err := c.reconcile(t.ctx, key)
-	took := time.Since(began)
-	c.finish(key)
-	c.busy.Add(int64(took))
-	if t.ctx.Err() != nil {
-		c.metrics.reconciled(c.shard, c.Name, "term over", took)
-		return // whoever holds the shard next reconciles every key
-	}
-	if err != nil {
-		c.failed(t, q, key, result, err, took)
-		return
-	}
-	c.metrics.reconciled(c.shard, c.Name, "success", took)
-	c.problems.solved(key)
-	q.Forget(key)
-	if result.RequeueAfter > 0 {
-		q.AddAfter(key, result.RequeueAfter)
-	}
-}
-
-// failed puts a key back whose reconcile failed.
-func (c *controller) failed(t *tenure, q *queue, key Key, result Result, err error, took time.Duration) {
-	log := klog.FromContext(t.ctx).WithValues("controller", c.Name, "key", key)
-	if apierrors.IsConflict(err) {
-		// The cache lags behind; that is no problem anybody should look at.
-		c.metrics.reconciled(c.shard, c.Name, "conflict", took)
-		log.V(2).Info("Reconcile met a newer object", "err", err)
-		q.AddRateLimited(key)
-		return
-	}
-	c.metrics.reconciled(c.shard, c.Name, "error", took)
-	c.problems.add(key, err)
-	if result.RequeueAfter > 0 {
-		log.Info("Reconcile asked to be tried again later", "after", result.RequeueAfter, "err", err)
-		q.AddAfter(key, result.RequeueAfter)
-		return
-	}
-	log.Error(err, "Reconcile failed", "failures", q.NumRequeues(key)+1)
-	q.AddRateLimited(key)
-}
-
-func (c *controller) begin(key Key) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.running[key] {
-		return false
-	}
-	c.running[key] = true
-	return true
-}
-
-func (c *controller) finish(key Key) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.running, key)
-}
-
-// reconcile turns a panic into an error: one bad object must not end the work
-// on all others.
-func (c *controller) reconcile(ctx context.Context, key Key) (result Result, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic in reconcile of %s: %v\n%s", key, p, debug.Stack())
-		}
-	}()
-	return c.Reconcile(ctx, key)
 }

@@ -48,7 +48,9 @@
 //
 // # Tests
 //
-// Queue, fence, tenure and assignment are tested by themselves; whole groups
-// run on virtual time against an API server for Leases in memory, and as
-// processes against a real one in the e2e module.
+// What to do when is decided by the machines of the packages lease and
+// internal/work, which internal/sim runs through random histories. Queue, fence
+// and assignment are tested by themselves; whole groups run on virtual time
+// against an API server for Leases in memory, and as processes against a real
+// one in the e2e module.
 package shard

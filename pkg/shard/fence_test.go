@@ -196,7 +196,7 @@ func TestFenceTermWaitsForWritesWhoseCallerGaveUp(t *testing.T) {
 				if took := time.Since(began); took != tc.want {
 					t.Errorf("the term waited for %s, want %s", took, tc.want)
 				}
-				if noted, answered := len(term.writes()) == 1, tc.want == tc.answer; noted != answered {
+				if noted, answered := len(term.wrote()) == 1, tc.want == tc.answer; noted != answered {
 					t.Errorf("the write counts as carried out: %t, want %t", noted, answered)
 				}
 				if err := send(inTerm(t.Context(), term), s, http.MethodPut); !errors.Is(err, ErrTermOver) {
@@ -219,7 +219,7 @@ func TestFenceRemembersWhatWasWritten(t *testing.T) {
 		if err := send(inTerm(t.Context(), term), &transport{body: `{"kind": "Status", "metadata": {"resourceVersion": "200"}}`}, http.MethodDelete); err != nil {
 			t.Fatal(err)
 		}
-		if got, want := term.writes(), map[string]string{"widgets.example.com": "100"}; !maps.Equal(got, want) {
+		if got, want := term.wrote(), map[string]string{"widgets.example.com": "100"}; !maps.Equal(got, want) {
 			t.Errorf("the term wrote %v, want %v", got, want)
 		}
 	})

@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 
+	"github.com/shardctl/shardctl/internal/work"
 	"github.com/shardctl/shardctl/pkg/informers"
 	"github.com/shardctl/shardctl/pkg/lease"
 )
@@ -31,11 +32,15 @@ type Group struct {
 	set     *informers.Set
 	driver  *lease.Driver
 	metrics *metrics
+	// obituary is what the others read in the Pod's status when this process has
+	// ended.
+	obituary string
 
 	mu          sync.Mutex
 	controllers []*controller
 	roles       []*role
 	tenures     map[*tenure]bool // all whose work has not ended
+	granted     work.Term        // the number of the newest
 	started     bool
 
 	tasks *errgroup.Group // what runs for terms, while Run does
@@ -64,8 +69,14 @@ func newGroup(cfg *rest.Config, client *lease.Client, set *informers.Set, o Grou
 	if g.metrics, err = newMetrics(o.Registerer, o.Name); err != nil {
 		return nil, fmt.Errorf("group %q: %w", o.Name, err)
 	}
+	election := o.election()
+	g.obituary = election.TerminationMessage()
+	pods, err := o.pods(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("group %q: %w", o.Name, err)
+	}
 	g.driver, err = lease.NewDriver(lease.DriverOptions{
-		Election: o.election(), Client: client, Handler: (*handler)(g), Clock: o.Clock, LeaveTimeout: o.LeaveTimeout,
+		Election: election, Client: client, Handler: (*handler)(g), Clock: o.Clock, LeaveTimeout: o.LeaveTimeout, Pods: pods,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("group %q: %w", o.Name, err)
@@ -159,6 +170,7 @@ func (g *Group) Run(ctx context.Context) error {
 		"leaseDuration", g.opts.Timings.LeaseDuration, "renewDeadline", g.opts.Timings.RenewDeadline, "renewInterval", g.opts.Timings.RenewInterval,
 		"clockRateBound", fmt.Sprintf("%.2f", g.opts.Timings.ClockRateBound()))
 
+	g.leaveObituary(ctx)
 	base, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer stop(nil)
 	helpers, base := errgroup.WithContext(base)

@@ -24,6 +24,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/shardctl/shardctl/internal/leasetest"
+	"github.com/shardctl/shardctl/internal/work"
 	"github.com/shardctl/shardctl/pkg/informers"
 	"github.com/shardctl/shardctl/pkg/lease"
 )
@@ -366,7 +367,7 @@ func TestGroupTheNextHolderWaitsForWhatTheLastOneWrote(t *testing.T) {
 		want  time.Duration
 	}{
 		{"until its cache shows it", true, time.Second},
-		{"and no longer than the patience", false, carriedPatience},
+		{"and no longer than the patience", false, work.CarriedPatience},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -622,7 +623,7 @@ func TestGroupRefusesWhatCannotWork(t *testing.T) {
 func TestGroupARoleThatMovedAwayIsNoProblemAnyMore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRole(Role{Name: "nightly", Run: func(context.Context) error { return errors.New("no ink") }})
-		tenure := newTenure(t.Context(), lease.Term{Shard: "nightly"}, lease.NewValidity(lease.MonotonicClock()))
+		tenure := newTenure(t.Context(), 1, lease.Term{Shard: "nightly"}, lease.NewValidity(lease.MonotonicClock()))
 		time.AfterFunc(time.Minute, func() {
 			if got := r.problems.summary(); !strings.Contains(got, "no ink") {
 				t.Errorf("while it fails, the problem is %q", got)

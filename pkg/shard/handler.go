@@ -6,11 +6,13 @@ package shard
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/klog/v2"
 
+	"github.com/shardctl/shardctl/internal/work"
 	"github.com/shardctl/shardctl/pkg/lease"
 )
 
@@ -21,12 +23,13 @@ type handler Group
 // Granted starts a tenure of the shard.
 func (h *handler) Granted(record lease.Term, v *lease.Validity) {
 	g := (*Group)(h)
-	t := newTenure(g.base, record, v)
-	klog.FromContext(t.ctx).Info("Promoted", "cause", record.How, "identity", record.Identity)
 	g.metrics.granted(record)
 	g.mu.Lock()
+	g.granted++
+	t := newTenure(g.base, g.granted, record, v)
 	g.tenures[t] = true
 	g.mu.Unlock()
+	klog.FromContext(t.ctx).Info("Promoted", "cause", record.How, "identity", record.Identity)
 	g.tasks.Go(func() error {
 		g.serve(t)
 		return nil
@@ -44,7 +47,7 @@ func (g *Group) serve(t *tenure) {
 	held := g.tenureOf(func(other *tenure) bool { return other.term.Shard() == t.term.Shard() }) != nil
 	g.mu.Unlock()
 	g.metrics.drained(t.term.Shard(), drained, held)
-	g.driver.Drained(t.term.record, t.term.writes())
+	g.driver.Drained(t.term.record, t.term.wrote())
 }
 
 // tenureOf finds a tenure whose work has not ended, or nil; g.mu is held.
@@ -57,27 +60,37 @@ func (g *Group) tenureOf(is func(*tenure) bool) *tenure {
 	return nil
 }
 
-const (
-	// carriedPatience bounds how long a promotion waits for its caches to show
-	// what the last holder wrote. Without it reconciles would only do some work
-	// twice, on a conflict.
-	carriedPatience = 2 * time.Second
-	carriedPause    = 5 * time.Millisecond
-)
+// carriedPause is how often the caches are looked at until a term may begin.
+const carriedPause = 5 * time.Millisecond
 
-// awaitCarried waits until the caches show what the last holder wrote.
+// awaitCarried waits until the caches show what the last holder wrote, or for
+// long enough.
 func (g *Group) awaitCarried(t *tenure) {
-	ctx, cancel := context.WithTimeout(t.taking, carriedPatience)
-	defer cancel()
+	carried, granted := t.term.record.Carried, time.Now()
+	promotion := work.Behind
+	decided := func(context.Context) (bool, error) {
+		promotion = work.Promote(carried, g.caches(t.term.Shard()), time.Since(granted))
+		return promotion != work.Behind, nil
+	}
+	// What ends the wait before is the end of the term, of which others tell.
+	_ = wait.PollUntilContextCancel(t.taking, carriedPause, true, decided)
+	if promotion == work.Overdue {
+		klog.FromContext(t.ctx).Info("Starting with caches that do not show all that the last holder wrote", "carried", carried)
+	}
+}
+
+// caches says how far those are that the reconciles of a shard read.
+func (g *Group) caches(shard string) []work.Cache {
+	var all []work.Cache
 	for _, c := range g.controllers {
-		if c.shard != t.term.Shard() {
+		if c.shard != shard {
 			continue
 		}
-		caught := func(context.Context) (bool, error) { return c.caughtUp(t.term.record.Carried), nil }
-		if err := wait.PollUntilContextCancel(ctx, carriedPause, true, caught); err != nil && t.taking.Err() == nil {
-			klog.FromContext(ctx).Info("Starting with a cache that does not show all that the last holder wrote", "controller", c.Name, "carried", t.term.record.Carried)
+		for _, i := range append(slices.Clone(c.others), c.own) {
+			all = append(all, work.Cache{Resource: i.Resource().GroupResource().String(), ResourceVersion: i.LastResourceVersion()})
 		}
 	}
+	return all
 }
 
 // Revoked ends a tenure: at once, or by and by.
@@ -113,7 +126,7 @@ func (h *handler) Noted(e lease.Effect) {
 	case lease.Passed:
 		log.Info("Handed over", "shard", e.Term.Shard, "epoch", e.Term.Epoch, "cause", e.Cause, "successor", e.Successor)
 	case lease.Ended:
-		log.Info("Ended a session that showed no sign of life", "identity", e.Identity)
+		log.Info("Ended the session of a replica that is dead, or shows no sign of life", "identity", e.Identity)
 	case lease.Began:
 		log.Info("The session is over, going on as a new one", "identity", e.Identity)
 	case lease.Refused:

@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/metadata"
 	"k8s.io/utils/ptr"
 
+	"github.com/shardctl/shardctl/internal/terminationlog"
 	"github.com/shardctl/shardctl/pkg/lease"
 )
 
@@ -34,6 +35,20 @@ type GroupOptions struct {
 	Pod       string
 	PodUID    types.UID
 	Container string
+
+	// TerminationLog is the file that the kubelet reads when the container has
+	// ended: its terminationMessagePath. [Group.Run] adds a line to it by which
+	// the others know which process has ended, and need not wait for its session
+	// to expire. It is never made, and does without a line outside of any Pod.
+	// Since it is not empty then, the terminationMessagePolicy
+	// FallbackToLogsOnError does not fall back: a program should append the error
+	// that it ends with. "-" for none. Default: /dev/termination-log.
+	TerminationLog string
+	// NoPodWatch makes this replica not watch the Pods of the Namespace. By
+	// default one with a PodUID does, if it may list and watch them, and so takes
+	// over at once what a replica held whose container has terminated. One
+	// outside of any Pod never does: those in Pods see each other's deaths.
+	NoPodWatch bool
 
 	// Revision orders versions of the program: shards never move to a lower
 	// one for balance. Default 0.
@@ -92,7 +107,9 @@ func (o *GroupOptions) setDefaults() error {
 	}
 	o.PodUID = cmp.Or(o.PodUID, types.UID(os.Getenv("POD_UID")))
 	o.Container = cmp.Or(o.Container, os.Getenv("SHARDCTL_CONTAINER"), "main")
+	o.TerminationLog = cmp.Or(o.TerminationLog, terminationlog.Default)
 	o.Timings = cmp.Or(o.Timings, lease.Default)
+	o.Mode = cmp.Or(o.Mode, lease.SessionMode)
 	o.DrainGrace = cmp.Or(o.DrainGrace, defaultDrainGrace)
 	o.DrainTimeout = cmp.Or(o.DrainTimeout, defaultDrainTimeout)
 	o.LeaveTimeout = cmp.Or(o.LeaveTimeout, defaultLeaveTimeout)
@@ -104,6 +121,9 @@ func (o *GroupOptions) setDefaults() error {
 		if d < 0 {
 			errs = append(errs, fmt.Errorf("%s: %s is not allowed: use 0 for the default, or more", name, d))
 		}
+	}
+	if bad := o.Mode.Validate(o.Timings, nil); len(bad) > 0 {
+		errs = append(errs, bad.ToAggregate())
 	}
 	return errors.Join(errs...)
 }

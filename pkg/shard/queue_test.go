@@ -8,6 +8,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/shardctl/shardctl/internal/work"
 )
 
 func key(name string) Key { return Key{Namespace: "ns", Name: name} }
@@ -52,11 +54,11 @@ func TestQueueBacklogLeavesWhatIsQueuedInItsLane(t *testing.T) {
 func TestQueueABusyLaneDoesNotStarveTheBacklog(t *testing.T) {
 	q := newTestQueue(t)
 	q.addBacklog([]Key{key("old")})
-	for i := range 4 * backlogShare {
+	for i := range 4 * work.BacklogShare {
 		q.Add(key(fmt.Sprintf("live-%d", i)))
 	}
-	if at := slices.Index(take(q), "old"); at >= backlogShare {
-		t.Errorf("the backlog was served after %d keys, want less than %d", at, backlogShare)
+	if at := slices.Index(take(q), "old"); at >= work.BacklogShare {
+		t.Errorf("the backlog was served after %d keys, want less than %d", at, work.BacklogShare)
 	}
 }
 

@@ -11,7 +11,6 @@ import (
 
 	"k8s.io/klog/v2"
 
-	"github.com/shardctl/shardctl/pkg/informers"
 	"github.com/shardctl/shardctl/pkg/lease"
 )
 
@@ -115,12 +114,4 @@ func (g *Group) load(since time.Duration) map[string]int64 {
 		}
 	}
 	return all
-}
-
-// caughtUp tells whether the caches show what carries the resourceVersions.
-func (c *controller) caughtUp(carried map[string]string) bool {
-	shown := func(i *informers.Informer) bool {
-		return !newer(carried[i.Resource().GroupResource().String()], i.LastResourceVersion())
-	}
-	return shown(c.own) && !slices.ContainsFunc(c.others, func(i *informers.Informer) bool { return !shown(i) })
 }

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"k8s.io/klog/v2"
 
+	"github.com/shardctl/shardctl/internal/work"
 	"github.com/shardctl/shardctl/pkg/lease"
 )
 
@@ -22,7 +23,8 @@ type duty interface{ lead(*tenure) }
 // tenure is one term at work: from its grant until the last reconcile has
 // returned.
 type tenure struct {
-	term *Term
+	term   *Term
+	number work.Term // among all that this process was granted
 	// ctx is that of every reconcile: cancelled when the grace is over, or at
 	// once if the term is.
 	ctx    context.Context
@@ -37,12 +39,12 @@ type tenure struct {
 }
 
 // newTenure starts the clock of a term: the context ends with its validity.
-func newTenure(parent context.Context, record lease.Term, v *lease.Validity) *tenure {
+func newTenure(parent context.Context, number work.Term, record lease.Term, v *lease.Validity) *tenure {
 	term := newTerm(record, v)
 	log := klog.FromContext(parent).WithValues("shard", record.Shard, "epoch", record.Epoch)
 	ctx, cancel := context.WithCancelCause(context.WithValue(klog.NewContext(parent, log), termKey, term))
 	taking, stop := context.WithCancelCause(ctx)
-	return &tenure{term: term, ctx: ctx, cancel: cancel, taking: taking, stop: stop}
+	return &tenure{term: term, number: number, ctx: ctx, cancel: cancel, taking: taking, stop: stop}
 }
 
 // run does the duties of the shard until the last has returned and its writes

@@ -5,10 +5,10 @@ package shard
 
 import (
 	"context"
-	"maps"
 	"sync"
 	"time"
 
+	"github.com/shardctl/shardctl/internal/work"
 	"github.com/shardctl/shardctl/pkg/lease"
 )
 
@@ -21,11 +21,9 @@ type Term struct {
 	life context.Context
 	end  context.CancelFunc
 
-	mu         sync.Mutex
-	wrote      map[string]string // resource type -> newest resourceVersion written
-	unanswered int               // writes that were sent, and not answered yet
-	closed     bool              // no further write may be sent
-	quiet      chan struct{}     // closed with the last answer, once somebody waits for it
+	mu     sync.Mutex
+	writes work.Writes
+	quiet  chan struct{} // closed with the last answer, once somebody waits for it
 }
 
 func newTerm(record lease.Term, v *lease.Validity) *Term {
@@ -92,26 +90,18 @@ func (t *Term) whenOver(then func()) (stop func()) {
 	}
 }
 
-// maxWrote bounds the resource types whose writes a term remembers.
-const maxWrote = 64
-
 // noteWrite remembers the resourceVersion that a write got.
 func (t *Term) noteWrite(resource, resourceVersion string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.wrote == nil {
-		t.wrote = map[string]string{}
-	}
-	if have, ok := t.wrote[resource]; (ok || len(t.wrote) < maxWrote) && newer(resourceVersion, have) {
-		t.wrote[resource] = resourceVersion
-	}
+	t.writes.Wrote(resource, resourceVersion)
 }
 
-// writes returns what noteWrite remembered.
-func (t *Term) writes() map[string]string {
+// wrote returns, per resource type, the newest resourceVersion written.
+func (t *Term) wrote() map[string]string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return maps.Clone(t.wrote)
+	return t.writes.Newest()
 }
 
 // sending counts a write that is about to be sent; false if it must not be,
@@ -119,19 +109,15 @@ func (t *Term) writes() map[string]string {
 func (t *Term) sending() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.closed {
-		return false
-	}
-	t.unanswered++
-	return true
+	return t.writes.Send()
 }
 
 // answered counts a write whose outcome is known, or never will be.
 func (t *Term) answered() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.unanswered--
-	if t.unanswered == 0 && t.quiet != nil {
+	t.writes.Answered()
+	if t.quiet != nil && t.writes.Settled() {
 		close(t.quiet)
 		t.quiet = nil
 	}
@@ -141,8 +127,8 @@ func (t *Term) answered() {
 // until all that were sent have been answered (R13).
 func (t *Term) awaitWrites(patience time.Duration) {
 	t.mu.Lock()
-	t.closed = true
-	if t.unanswered == 0 {
+	t.writes.Close()
+	if t.writes.Settled() {
 		t.mu.Unlock()
 		return
 	}

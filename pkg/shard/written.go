@@ -10,8 +10,6 @@ import (
 	"mime"
 	"net/http"
 	"strings"
-
-	"k8s.io/apimachinery/pkg/util/resourceversion"
 )
 
 // maxAnswer bounds how much of an answer is read ahead to learn the
@@ -69,13 +67,3 @@ func resourceOf(path string) (string, bool) {
 }
 
 func isNamespaceSubresource(s string) bool { return s == "status" || s == "finalize" }
-
-// newer tells whether resourceVersion a is newer than b; an empty one is older
-// than all.
-func newer(a, b string) bool {
-	if b == "" {
-		return a != ""
-	}
-	order, err := resourceversion.CompareResourceVersion(a, b)
-	return err == nil && order > 0
-}

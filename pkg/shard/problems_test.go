@@ -5,33 +5,10 @@ package shard
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
-	"testing/synctest"
-	"time"
 	"unicode/utf8"
 )
-
-func TestDeparturesAreForgotten(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		d := newDepartures()
-		d.add(key("early"))
-		time.Sleep(rememberDepartures)
-		d.add(key("late"))
-		time.Sleep(time.Second)
-		if got := d.recent(); len(got) != 1 || got[0].Name != "late" {
-			t.Errorf("remembered %v, want only the late one", got)
-		}
-		for i := range 2 * maxDepartures {
-			d.add(key(fmt.Sprint(i)))
-		}
-		got := d.recent()
-		if len(got) != maxDepartures || got[0].Name != fmt.Sprint(maxDepartures) {
-			t.Errorf("remembered %d from %v on, want the newest %d", len(got), got[0], maxDepartures)
-		}
-	})
-}
 
 func TestProblemsAreSummedUp(t *testing.T) {
 	p := newProblems()

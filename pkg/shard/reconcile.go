@@ -1,0 +1,181 @@
+// Copyright The shardctl Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package shard
+
+import (
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/klog/v2"
+
+	"github.com/shardctl/shardctl/internal/work"
+)
+
+// heldUpPause is how long a key waits that must not be reconciled just now.
+const heldUpPause = 50 * time.Millisecond
+
+// lead works for the shard until the tenure takes no more keys, and returns
+// once the last reconcile has.
+func (c *controller) lead(t *tenure) {
+	q := newQueue(c.Name, c.MinBackoff, c.MaxBackoff)
+	c.begin(t, q)
+	var workers errgroup.Group
+	for range c.Workers {
+		workers.Go(func() error {
+			c.workLoop(t, q)
+			return nil
+		})
+	}
+	<-t.taking.Done()
+	c.end(t, q)
+	_ = workers.Wait()
+}
+
+// begin makes the queue that of the controller, and fills it with what may have
+// changed while nobody of this process looked.
+func (c *controller) begin(t *tenure, q *queue) {
+	c.mu.Lock()
+	c.heed(t)
+	begun := c.list.Begin(t.number)
+	if begun {
+		c.queue = q
+	}
+	c.mu.Unlock()
+	if !begun {
+		return
+	}
+	var keys []Key
+	for _, key := range c.own.Keys() { // no lock of ours may be held while the cache takes its own
+		if u, ok := c.own.Get(key.Namespace, key.Name); ok && c.passes(u) {
+			keys = append(keys, key)
+		}
+	}
+	c.mu.Lock()
+	keys = c.list.Backlog(time.Now(), keys)
+	c.mu.Unlock()
+	q.addBacklog(keys)
+}
+
+// end stops the queue, and returns when the term has nothing left that runs.
+func (c *controller) end(t *tenure, q *queue) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.list.Stop(t.number)
+	q.ShutDown()
+	for !c.list.Idle(t.number) {
+		c.returned.Wait()
+	}
+	if !c.list.Taking() { // no newer term has problems of its own
+		c.problems.clear()
+	}
+}
+
+func (c *controller) workLoop(t *tenure, q *queue) {
+	for {
+		key, shutdown := q.Get()
+		if shutdown {
+			return
+		}
+		c.process(t, q, key)
+		q.Done(key)
+	}
+}
+
+// process reconciles one key, if it may be now, and sees to what comes next.
+func (c *controller) process(t *tenure, q *queue, key Key) {
+	switch c.start(t, key) {
+	case work.Reconcile:
+	case work.Wait:
+		q.AddAfter(key, heldUpPause)
+		return
+	default:
+		return
+	}
+	began := time.Now()
+	next, result, err := c.reconcile(t, key)
+	took := time.Since(began)
+	c.busy.Add(int64(took))
+	switch next {
+	case work.Forget:
+		c.metrics.reconciled(c.shard, c.Name, "success", took)
+		c.problems.solved(key)
+		q.Forget(key)
+		if result.RequeueAfter > 0 {
+			q.AddAfter(key, result.RequeueAfter)
+		}
+	case work.Retry:
+		c.failed(t, q, key, result, err, took)
+	default:
+		c.metrics.reconciled(c.shard, c.Name, "term over", took)
+	}
+}
+
+// heed tells the list that the tenure takes no more keys, if it was told so a
+// moment ago and lead has not got to that; c.mu is held.
+func (c *controller) heed(t *tenure) {
+	if t.taking.Err() != nil {
+		c.list.Stop(t.number)
+	}
+}
+
+// start asks the list about a key that is next.
+func (c *controller) start(t *tenure, key Key) work.Decision {
+	now := work.Conditions{Valid: t.term.Valid(), Synced: c.synced()}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.heed(t)
+	return c.list.Start(t.number, key, now)
+}
+
+// reconcile turns a panic into an error: one bad object must not end the work
+// on all others.
+func (c *controller) reconcile(t *tenure, key Key) (next work.Decision, result Result, err error) {
+	defer func() { // also if it ends its goroutine
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic in reconcile of %s: %v\n%s", key, p, debug.Stack())
+		}
+		next = c.finish(t, key, err)
+	}()
+	result, err = c.Reconcile(t.ctx, key)
+	return next, result, err
+}
+
+// finish asks the list about a key whose reconcile has returned.
+func (c *controller) finish(t *tenure, key Key, err error) work.Decision {
+	outcome := work.Succeeded
+	switch {
+	case t.ctx.Err() != nil:
+		outcome = work.Interrupted
+	case err != nil:
+		outcome = work.Failed
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.returned.Broadcast()
+	return c.list.Finish(t.number, key, outcome)
+}
+
+// failed puts a key back whose reconcile failed.
+func (c *controller) failed(t *tenure, q *queue, key Key, result Result, err error, took time.Duration) {
+	log := klog.FromContext(t.ctx).WithValues("controller", c.Name, "key", key)
+	if apierrors.IsConflict(err) {
+		// The cache lags behind; that is no problem anybody should look at.
+		c.metrics.reconciled(c.shard, c.Name, "conflict", took)
+		log.V(2).Info("Reconcile met a newer object", "err", err)
+		q.AddRateLimited(key)
+		return
+	}
+	c.metrics.reconciled(c.shard, c.Name, "error", took)
+	c.problems.add(key, err)
+	if result.RequeueAfter > 0 {
+		log.Info("Reconcile asked to be tried again later", "after", result.RequeueAfter, "err", err)
+		q.AddAfter(key, result.RequeueAfter)
+		return
+	}
+	log.Error(err, "Reconcile failed", "failures", q.NumRequeues(key)+1)
+	q.AddRateLimited(key)
+}
