@@ -21,6 +21,9 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 # More flags for go test, for instance TESTFLAGS='-run TestHandOff -v'.
 TESTFLAGS ?=
 
+# Histories of the election that `make sim` simulates.
+HISTORIES ?= 20000
+
 # -race, or nothing where the race detector does not build (on Linux it needs a
 # C compiler). Found out once, and only by the targets that use it.
 RACE = $(eval RACE := $(shell go build -race runtime/cgo 2>/dev/null && echo -race || \
@@ -32,7 +35,7 @@ RACE = $(eval RACE := $(shell go build -race runtime/cgo 2>/dev/null && echo -ra
 help: ## Show this text (default)
 	@awk 'BEGIN { FS = ":.*## " } \
 		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
-		/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+		/^[a-z0-9-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: build
 build: ## Build bin/shardctl, static
@@ -47,11 +50,25 @@ demo: build ## Three replicas on a real control plane, one killed (KEEP=1 leaves
 ##@ Develop
 
 .PHONY: test
-test: test-unit test-e2e ## Run all tests (the first time builds a control plane: minutes)
+test: test-unit sim test-e2e ## Run all tests (the first time builds a control plane: minutes)
 
 .PHONY: test-unit
 test-unit: ## Run the tests that need no control plane
 	go test $(RACE) -shuffle=on -timeout=10m $(TESTFLAGS) ./...
+
+# The same seed is the same history: SEED=n shows one, with what each replica sees
+# if SIMFLAGS=-verbose.
+.PHONY: sim
+sim: ## Simulate HISTORIES of the election, or show that of one SEED
+	go run ./internal/sim/cmd/sim $(if $(SEED),-seed $(SEED),-histories $(HISTORIES)) $(SIMFLAGS)
+
+.PHONY: sim-nightly
+sim-nightly: ## Simulate 1,000,000 histories of the election (half an hour on two cores)
+	go run ./internal/sim/cmd/sim -histories 1000000 $(SIMFLAGS)
+
+.PHONY: sim-mutants
+sim-mutants: ## Seed one bug after the other: the simulator has to find every one
+	go run ./internal/sim/cmd/mutants -histories $(HISTORIES)
 
 # One package at a time: they start servers and measure times. Never from the
 # test cache, which does not see the programs that these tests run.

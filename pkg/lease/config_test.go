@@ -51,7 +51,7 @@ func TestTimingsValidate(t *testing.T) {
 
 func TestConfigValidate(t *testing.T) {
 	good := Config{
-		Group: "g", Namespace: "default", Timings: Default, Assign: spread,
+		Group: "g", Namespace: "default", Timings: Default, Assign: func(Snapshot) Plan { return nil },
 		Replica: Replica{Pod: "a", UID: "u", Container: "main", Boot: "b"},
 		Shards:  specs("s1", "widgets.example.com", "widgets.example.com.3-of-4"),
 	}
@@ -88,4 +88,13 @@ func TestConfigValidate(t *testing.T) {
 			}
 		})
 	}
+}
+
+// specs are the shards of these names.
+func specs(names ...string) []ShardSpec {
+	var specs []ShardSpec
+	for _, name := range names {
+		specs = append(specs, ShardSpec{Name: name})
+	}
+	return specs
 }

@@ -1,7 +1,7 @@
 // Copyright The shardctl Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package lease
+package lease_test
 
 import (
 	"fmt"
@@ -11,95 +11,94 @@ import (
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	"k8s.io/utils/ptr"
+
+	"github.com/shardctl/shardctl/internal/sim"
+	"github.com/shardctl/shardctl/pkg/lease"
 )
 
 func TestColdStartOfInstalledGroupNeedsNoWait(t *testing.T) {
 	s := installed(t, "s1", "s2")
-	s.start("a")
+	s.Start("a")
 	s.within(time.Second, "a a")
-	if s.checks.granted[CauseVacant] != 2 {
-		t.Errorf("terms were gained by %v, want 2 of vacant shards", s.checks.granted)
+	if s.Checks.Granted[lease.CauseVacant] != 2 {
+		t.Errorf("terms were gained by %v, want 2 of vacant shards", s.Checks.Granted)
 	}
-	s.matchTranscript("cold-start-installed")
 }
 
 func TestColdStartWithoutLayoutWaitsOnce(t *testing.T) {
 	s := newScenario(t, "s1", "s2")
-	s.start("a")
-	s.stays(Default.LeaseDuration, "- -")
+	s.Start("a")
+	s.stays(lease.Default.LeaseDuration, "- -")
 	s.within(time.Second, "a a")
-	s.matchTranscript("cold-start-bare")
 
 	t.Log("the group is known now: a new shard needs no wait")
-	s.setShards("s1", "s2", "s3")
-	s.replica("a").deliver(Configured{Shards: s.config.Shards})
+	s.SetShards("s1", "s2", "s3")
+	s.replica("a").Deliver(lease.Configured{Shards: s.Config.Shards})
 	s.within(time.Second, "a a a")
 }
 
 func TestStartersTogetherShare(t *testing.T) {
 	s := installed(t, "s1", "s2", "s3", "s4", "s5", "s6")
 	for _, pod := range []string{"a", "b", "c"} {
-		s.start(pod)
+		s.Start(pod)
 	}
-	s.run(10 * time.Second)
-	for _, r := range s.alive() {
-		if n := len(r.terms); n != 2 {
-			t.Errorf("%s holds %d shards, want 2", r.name, n)
+	s.Run(10 * time.Second)
+	for _, r := range s.Alive() {
+		if n := len(r.Terms); n != 2 {
+			t.Errorf("%s holds %d shards, want 2", r.Name, n)
 		}
 	}
 }
 
 func TestJoinSpreads(t *testing.T) {
 	s := settled(t, "s1 s2 s3 s4", "a")
-	s.forget()
-	s.start("b")
-	s.run(10 * time.Second)
-	if a, b := len(s.replica("a").terms), len(s.replica("b").terms); a != 2 || b != 2 {
+	s.Forget()
+	s.Start("b")
+	s.Run(10 * time.Second)
+	if a, b := len(s.replica("a").Terms), len(s.replica("b").Terms); a != 2 || b != 2 {
 		t.Errorf("a holds %d and b %d, want 2 each", a, b)
 	}
-	if s.checks.passed != 2 || s.checks.revoked != 0 {
-		t.Errorf("%d shards were passed on and %d revoked, want 2 and 0", s.checks.passed, s.checks.revoked)
+	if s.Checks.Passed != 2 || s.Checks.Revoked != 0 {
+		t.Errorf("%d shards were passed on and %d revoked, want 2 and 0", s.Checks.Passed, s.Checks.Revoked)
 	}
-	s.matchTranscript("join")
 }
 
 func TestSteadyGroupSendsOnlyHeartbeats(t *testing.T) {
 	s := settled(t, "s1 s2 s3 s4", "a", "b", "c")
-	s.run(10 * time.Second)
-	s.forget()
-	s.run(time.Minute)
-	if len(s.checks.requests) != 1 || s.checks.requests["heartbeat"] != 3*20 {
-		t.Errorf("in a minute the group sent %v, want 60 heartbeats", s.checks.requests)
+	s.Run(10 * time.Second)
+	s.Forget()
+	s.Run(time.Minute)
+	if len(s.Checks.Requests) != 1 || s.Checks.Requests["heartbeat"] != 3*20 {
+		t.Errorf("in a minute the group sent %v, want 60 heartbeats", s.Checks.Requests)
 	}
 }
 
 func TestLeavingHandsOver(t *testing.T) {
 	s := settled(t, "s1 s2", "a", "b")
 	a := s.replica("a")
-	s.faults.workReturns = span{2 * time.Second, 2 * time.Second}
-	s.forget()
-	a.deliver(Leave{})
+	s.Faults.WorkReturns = sim.Exactly(2 * time.Second)
+	s.Forget()
+	a.Deliver(lease.Leave{})
 
 	t.Log("it holds the shard for as long as its work goes on")
-	s.stays(1999*time.Millisecond, s.holders())
+	s.stays(1999*time.Millisecond, s.Holders())
 	gap := s.within(time.Second, "b b")
 	if limit := 1*time.Millisecond + 2*time.Millisecond; gap > limit {
 		t.Errorf("nobody held the shard for %s, want %s: one request and one event", gap, limit)
 	}
-	s.run(time.Second)
-	if _, ok := s.member("a"); ok || !a.left {
-		t.Errorf("left: %t, member Lease there: %t", a.left, ok)
+	s.Run(time.Second)
+	if _, ok := s.member("a"); ok || !a.Left {
+		t.Errorf("left: %t, member Lease there: %t", a.Left, ok)
 	}
-	if s.checks.passed != 1 || s.checks.granted[CauseTransfer] != 1 {
-		t.Errorf("passed on: %d, gained: %v, want one transfer", s.checks.passed, s.checks.granted)
+	if s.Checks.Passed != 1 || s.Checks.Granted[lease.CauseTransfer] != 1 {
+		t.Errorf("passed on: %d, gained: %v, want one transfer", s.Checks.Passed, s.Checks.Granted)
 	}
-	s.matchTranscript("leave")
 }
 
 func TestLastOneLeavingReleases(t *testing.T) {
 	s := settled(t, "s1 s2", "a")
-	s.replica("a").deliver(Leave{})
-	s.run(time.Second)
+	s.replica("a").Deliver(lease.Leave{})
+	s.Run(time.Second)
 	for _, shard := range []string{"s1", "s2"} {
 		if got := s.shard(shard); got.Holder != "" || got.Session || got.Duration != time.Second {
 			t.Errorf("%s is left as %+v, want it released with a duration of 1 s", shard, got)
@@ -107,7 +106,7 @@ func TestLastOneLeavingReleases(t *testing.T) {
 	}
 
 	t.Log("the next one needs no wait")
-	s.start("b")
+	s.Start("b")
 	s.within(time.Second, "b b")
 }
 
@@ -116,21 +115,20 @@ func TestLastOneLeavingReleases(t *testing.T) {
 func TestTransferToWhoeverIsJustLeavingBeginsNothing(t *testing.T) {
 	s := settled(t, "s1", "a", "b")
 	from, to := s.replica("a"), s.replica("b")
-	if s.holder("s1") != from {
+	if s.Holder("s1") != from {
 		from, to = to, from
 	}
-	to.cutReplies = s.now + time.Hour // it cannot delete its record
-	to.deliver(Leave{})
-	if !s.until(10*time.Second, func() bool { m, _ := s.member(to.replica.Pod); return m.Ended == to.election.Identity() }) {
+	to.CutReplies = s.Now() + time.Hour // it cannot delete its record
+	to.Deliver(lease.Leave{})
+	if !s.Until(10*time.Second, func() bool { m, _ := s.member(to.Process.Pod); return m.Ended == to.Identity }) {
 		t.Fatal("it does not end its session")
 	}
-	known := from.election.shardEntry("s1")
-	op := from.election.holderOp(from.election.claims["s1"], known, to.election.Identity(), nil, "a transfer from before")
-	from.crash()
-	s.server.do(s.now, op)
-	s.run(time.Second)
-	if len(to.terms) > 0 || s.shard("s1").Holder != to.election.Identity() {
-		t.Errorf("the record names %s; terms begun: %v, want none", s.shard("s1").Holder, to.terms)
+	op := from.Election.TransferOp("s1", to.Identity)
+	from.Crash()
+	s.Server.Do(op)
+	s.Run(time.Second)
+	if len(to.Terms) > 0 || s.shard("s1").Holder != to.Identity {
+		t.Errorf("the record names %s; terms begun: %v, want none", s.shard("s1").Holder, to.Terms)
 	}
 }
 
@@ -138,52 +136,51 @@ func TestTransferToWhoeverIsJustLeavingBeginsNothing(t *testing.T) {
 // free all the same, at once.
 func TestTransferToWhoeverHasLeftIsTaken(t *testing.T) {
 	s := settled(t, "s1", "a", "b", "c")
-	from := s.holder("s1")
-	others := slices.DeleteFunc(s.alive(), func(r *modelReplica) bool { return r == from })
+	from := s.Holder("s1")
+	others := slices.DeleteFunc(s.Alive(), func(r *sim.Replica) bool { return r == from })
 	to, next := others[0], others[1]
-	op := from.election.holderOp(from.election.claims["s1"], from.election.shardEntry("s1"), to.election.Identity(), nil, "a transfer from before")
-	to.deliver(Leave{})
-	s.run(time.Second)
-	if _, ok := s.member(to.replica.Pod); ok || !to.left {
+	op := from.Election.TransferOp("s1", to.Identity)
+	to.Deliver(lease.Leave{})
+	s.Run(time.Second)
+	if _, ok := s.member(to.Process.Pod); ok || !to.Left {
 		t.Fatal("it has not left")
 	}
-	from.crash()
-	s.server.do(s.now, op)
-	s.within(time.Second, next.name)
+	from.Crash()
+	s.Server.Do(op)
+	s.within(time.Second, next.Name)
 }
 
 func TestCrashIsTakenOverFrom(t *testing.T) {
 	s := settled(t, "s1 s2", "a", "b")
-	s.forget()
+	s.Forget()
 	a := s.replica("a")
-	s.until(10*time.Second, func() bool { return a.rates.requests != nil && a.rates.requests[len(a.rates.requests)-1] == s.now })
-	lastRenewal := s.now
-	s.run(2 * time.Second)
-	a.crash()
+	s.Until(10*time.Second, func() bool { return a.Rates.Requests != nil && a.Rates.Requests[len(a.Rates.Requests)-1] == s.Now() })
+	lastRenewal := s.Now()
+	s.Run(2 * time.Second)
+	a.Crash()
 	s.within(time.Minute, "b b")
-	if took := s.now - lastRenewal; took < Default.LeaseDuration || took > Default.LeaseDuration+time.Second {
-		t.Errorf("held again %s after the last renewal, want %s and at most a second", took, Default.LeaseDuration)
+	if took := s.Now() - lastRenewal; took < lease.Default.LeaseDuration || took > lease.Default.LeaseDuration+time.Second {
+		t.Errorf("held again %s after the last renewal, want %s and at most a second", took, lease.Default.LeaseDuration)
 	}
-	if s.checks.granted[CauseTakeOver] != 1 {
-		t.Errorf("gained by %v, want one take-over", s.checks.granted)
+	if s.Checks.Granted[lease.CauseTakeOver] != 1 {
+		t.Errorf("gained by %v, want one take-over", s.Checks.Granted)
 	}
-	s.matchTranscript("take-over")
 }
 
 func TestCrashOfTheOtherHalfTakesNothingElse(t *testing.T) {
 	s := settled(t, "s1 s2 s3 s4 s5 s6", "a", "b", "c")
-	before := s.holders()
-	s.replica("c").crash()
-	s.forget()
-	s.run(20 * time.Second)
-	for _, r := range s.alive() {
-		if len(r.terms) != 3 {
-			t.Errorf("%s holds %d shards, want 3", r.name, len(r.terms))
+	before := s.Holders()
+	s.replica("c").Crash()
+	s.Forget()
+	s.Run(20 * time.Second)
+	for _, r := range s.Alive() {
+		if len(r.Terms) != 3 {
+			t.Errorf("%s holds %d shards, want 3", r.Name, len(r.Terms))
 		}
 	}
-	if s.checks.passed+s.checks.revoked > 0 || s.checks.granted[CauseTakeOver] != 2 {
+	if s.Checks.Passed+s.Checks.Revoked > 0 || s.Checks.Granted[lease.CauseTakeOver] != 2 {
 		t.Errorf("from %s to %s: %d passed on, %d revoked, gained %v: want two taken over and nothing else",
-			before, s.holders(), s.checks.passed, s.checks.revoked, s.checks.granted)
+			before, s.Holders(), s.Checks.Passed, s.Checks.Revoked, s.Checks.Granted)
 	}
 }
 
@@ -192,32 +189,32 @@ func TestPauseBeyondValidityEndsTheSession(t *testing.T) {
 		name  string
 		pause time.Duration
 		alone bool
-		want  Cause // how the shard is gained next
+		want  lease.Cause // how the shard is gained next
 	}{
-		{"others have taken over", 20 * time.Second, false, CauseTakeOver},
-		{"nobody is there to take over", 20 * time.Second, true, CauseReclaim},
-		{"before anybody may take over", 12 * time.Second, false, CauseReclaim},
+		{"others have taken over", 20 * time.Second, false, lease.CauseTakeOver},
+		{"nobody is there to take over", 20 * time.Second, true, lease.CauseReclaim},
+		{"before anybody may take over", 12 * time.Second, false, lease.CauseReclaim},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := settled(t, "s1", "a")
 			a := s.replica("a")
 			if !test.alone {
-				s.start("b")
-				s.run(5 * time.Second)
+				s.Start("b")
+				s.Run(5 * time.Second)
 			}
-			before := a.election.Identity()
+			before := a.Identity
 			epoch := s.shard("s1").Epoch
-			s.forget()
-			a.pause(test.pause)
-			s.run(test.pause + 5*time.Second)
-			if s.checks.revoked != 1 {
-				t.Errorf("%d terms were revoked, want 1", s.checks.revoked)
+			s.Forget()
+			a.Pause(test.pause)
+			s.Run(test.pause + 5*time.Second)
+			if s.Checks.Revoked != 1 {
+				t.Errorf("%d terms were revoked, want 1", s.Checks.Revoked)
 			}
-			if a.election.Identity() == before {
+			if a.Identity == before {
 				t.Errorf("it goes on as %s, an identity that is over", before)
 			}
-			if s.checks.granted[test.want] != 1 || s.shard("s1").Epoch != epoch+1 {
-				t.Errorf("gained by %v at epoch %d, want %s at %d", s.checks.granted, s.shard("s1").Epoch, test.want, epoch+1)
+			if s.Checks.Granted[test.want] != 1 || s.shard("s1").Epoch != epoch+1 {
+				t.Errorf("gained by %v at epoch %d, want %s at %d", s.Checks.Granted, s.shard("s1").Epoch, test.want, epoch+1)
 			}
 		})
 	}
@@ -225,30 +222,30 @@ func TestPauseBeyondValidityEndsTheSession(t *testing.T) {
 
 func TestPauseShorterThanValidityChangesNothing(t *testing.T) {
 	s := settled(t, "s1", "a", "b")
-	before := s.holders()
-	s.forget()
-	s.holder("s1").pause(5 * time.Second)
+	before := s.Holders()
+	s.Forget()
+	s.Holder("s1").Pause(5 * time.Second)
 	s.stays(20*time.Second, before)
-	if s.checks.revoked+s.checks.passed > 0 {
-		t.Errorf("%d revoked, %d passed on", s.checks.revoked, s.checks.passed)
+	if s.Checks.Revoked+s.Checks.Passed > 0 {
+		t.Errorf("%d revoked, %d passed on", s.Checks.Revoked, s.Checks.Passed)
 	}
 }
 
 func TestLostRepliesOfHeartbeatsDoNotMatter(t *testing.T) {
 	s := settled(t, "s1", "a")
-	s.replica("a").cutReplies = s.now + time.Minute
+	s.replica("a").CutReplies = s.Now() + time.Minute
 	s.stays(time.Minute, "a")
 }
 
 func TestLostReplyOfAClaimIsLearnedFromTheWatch(t *testing.T) {
 	s := installed(t, "s1")
-	s.fate = func(_ *modelReplica, op Op) (fate, bool) {
-		return fate{request: time.Millisecond, mute: true}, op.Why == "claim"
+	s.Fate = func(_ *sim.Replica, op lease.Op) (sim.Fate, bool) {
+		return sim.Fate{Request: time.Millisecond, Mute: true}, op.Why == "claim"
 	}
-	s.start("a")
+	s.Start("a")
 	s.within(time.Second, "a")
-	if s.checks.requests["claim"] != 1 {
-		t.Errorf("%d claims, want 1", s.checks.requests["claim"])
+	if s.Checks.Requests["claim"] != 1 {
+		t.Errorf("%d claims, want 1", s.Checks.Requests["claim"])
 	}
 }
 
@@ -257,29 +254,29 @@ func TestLostReplyOfAClaimIsLearnedFromTheWatch(t *testing.T) {
 func TestTransferWhoseOutcomeIsUnknown(t *testing.T) {
 	for _, test := range []struct {
 		name string
-		fate fate
+		fate sim.Fate
 	}{
-		{"carried out, reply lost", fate{request: time.Millisecond, mute: true}},
-		{"carried out late", fate{request: 8 * time.Second, mute: true}},
-		{"lost", fate{lost: true}},
-		{"refused", fate{request: time.Millisecond, reply: time.Millisecond, refusal: Throttled}},
+		{"carried out, reply lost", sim.Fate{Request: time.Millisecond, Mute: true}},
+		{"carried out late", sim.Fate{Request: 8 * time.Second, Mute: true}},
+		{"lost", sim.Fate{Lost: true}},
+		{"refused", sim.Fate{Request: time.Millisecond, Reply: time.Millisecond, Refusal: lease.Throttled}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := settled(t, "s1 s2", "a")
 			a := s.replica("a")
 			first := true
-			s.fate = func(_ *modelReplica, op Op) (fate, bool) {
+			s.Fate = func(_ *sim.Replica, op lease.Op) (sim.Fate, bool) {
 				if op.Why != "hand over" || !first {
-					return fate{}, false
+					return sim.Fate{}, false
 				}
 				first = false
 				s.checkOver(a, "as its transfer is sent")
 				return test.fate, true
 			}
-			s.start("b")
-			s.run(30 * time.Second)
-			if len(a.terms) != 1 || len(s.replica("b").terms) != 1 {
-				t.Errorf("held by %s, want one each", s.holders())
+			s.Start("b")
+			s.Run(30 * time.Second)
+			if len(a.Terms) != 1 || len(s.replica("b").Terms) != 1 {
+				t.Errorf("held by %s, want one each", s.Holders())
 			}
 			if first {
 				t.Error("nothing was handed over")
@@ -289,10 +286,10 @@ func TestTransferWhoseOutcomeIsUnknown(t *testing.T) {
 }
 
 // checkOver fails if more than one of the two shards is still held.
-func (s *scenario) checkOver(r *modelReplica, when string) {
+func (s *scenario) checkOver(r *sim.Replica, when string) {
 	s.t.Helper()
-	if len(r.terms) != 1 {
-		s.t.Errorf("%s: %s holds %d shards, want 1", when, r.name, len(r.terms))
+	if len(r.Terms) != 1 {
+		s.t.Errorf("%s: %s holds %d shards, want 1", when, r.Name, len(r.Terms))
 	}
 }
 
@@ -300,26 +297,26 @@ func (s *scenario) checkOver(r *modelReplica, when string) {
 // event, a slow network followed by a partition would give two holders.
 func TestSlowHeartbeatThenPartition(t *testing.T) {
 	s := installed(t, "s1")
-	slow := modelClock{offset: Instant(time.Hour), rate: 820}
-	fast := modelClock{offset: Instant(time.Minute), rate: 1340} // 1.63 times as fast
-	a := s.startOn("a", "uid-of-a", slow, s.config)
+	slow := sim.Clock{Offset: lease.Instant(time.Hour), Rate: 820}
+	fast := sim.Clock{Offset: lease.Instant(time.Minute), Rate: 1340} // 1.63 times as fast
+	a := s.StartOn("a", slow, s.Config)
 	s.within(2*time.Second, "a")
-	s.startOn("b", "uid-of-b", fast, s.config)
-	s.run(10 * time.Second)
+	s.StartOn("b", fast, s.Config)
+	s.Run(10 * time.Second)
 
 	var sent time.Duration
-	s.fate = func(r *modelReplica, op Op) (fate, bool) {
+	s.Fate = func(r *sim.Replica, op lease.Op) (sim.Fate, bool) {
 		if r != a || op.Why != "heartbeat" || sent != 0 {
-			return fate{}, false
+			return sim.Fate{}, false
 		}
-		sent = s.now
-		a.watch.stalled = s.now + 2500*time.Millisecond
-		return fate{request: time.Millisecond, reply: 2500 * time.Millisecond}, true
+		sent = s.Now()
+		a.Watch.Stalled = s.Now() + 2500*time.Millisecond
+		return sim.Fate{Request: time.Millisecond, Reply: 2500 * time.Millisecond}, true
 	}
-	s.until(10*time.Second, func() bool { return sent != 0 && s.now > sent+2600*time.Millisecond })
+	s.Until(10*time.Second, func() bool { return sent != 0 && s.Now() > sent+2600*time.Millisecond })
 	s.cut(time.Minute, a)
-	s.until(time.Minute, func() bool { return !a.holds("s1") })
-	if held := s.now - sent; held > slow.when(slow.at(0).Add(Default.RenewDeadline)) {
+	s.Until(time.Minute, func() bool { return !a.Holds("s1") })
+	if held := s.Now() - sent; held > slow.When(slow.At(0).Add(lease.Default.RenewDeadline)) {
 		t.Errorf("held for %s after the heartbeat was sent, by true time", held)
 	}
 	s.within(time.Minute, "b")
@@ -327,56 +324,55 @@ func TestSlowHeartbeatThenPartition(t *testing.T) {
 
 func TestDeletedShardLease(t *testing.T) {
 	s := settled(t, "s1", "a", "b")
-	holder := s.holder("s1").name
-	s.forget()
+	holder := s.Holder("s1").Name
+	s.Forget()
 	s.deleteShardLease("s1")
 	s.within(2*time.Millisecond, "-")
-	if s.checks.revoked != 1 {
-		t.Errorf("%d terms were revoked, want 1", s.checks.revoked)
+	if s.Checks.Revoked != 1 {
+		t.Errorf("%d terms were revoked, want 1", s.Checks.Revoked)
 	}
-	s.stays(Default.LeaseDuration, "-")
-	s.run(time.Second)
-	if s.holder("s1") == nil {
+	s.stays(lease.Default.LeaseDuration, "-")
+	s.Run(time.Second)
+	if s.Holder("s1") == nil {
 		t.Errorf("nobody holds it after a LeaseDuration; before: %s", holder)
 	}
-	s.matchTranscript("deleted-shard")
 }
 
 func TestShardLeaseDeletedBehindAStuckWatch(t *testing.T) {
 	s := settled(t, "s1", "a", "b")
-	a := s.holder("s1")
-	a.watch.stalled = s.now + time.Minute
-	s.run(time.Second)
+	a := s.Holder("s1")
+	a.Watch.Stalled = s.Now() + time.Minute
+	s.Run(time.Second)
 	s.deleteShardLease("s1")
-	s.until(time.Minute, func() bool { r := s.holder("s1"); return r != nil && r != a })
-	if s.holder("s1") == nil {
+	s.Until(time.Minute, func() bool { r := s.Holder("s1"); return r != nil && r != a })
+	if s.Holder("s1") == nil {
 		t.Fatal("nobody took it")
 	}
 }
 
 func TestEverythingDeleted(t *testing.T) {
 	s := settled(t, "s1 s2", "a", "b")
-	for _, name := range sortedKeys(s.server.leases) {
-		s.server.remove(name)
+	for _, name := range s.Server.Names() {
+		s.Server.Remove(name)
 	}
 	s.within(time.Second, "- -")
-	s.stays(Default.LeaseDuration-time.Second, "- -")
-	s.run(10 * time.Second)
-	if a, b := len(s.replica("a").terms), len(s.replica("b").terms); a != 1 || b != 1 {
-		t.Errorf("held by %s, want one each", s.holders())
+	s.stays(lease.Default.LeaseDuration-time.Second, "- -")
+	s.Run(10 * time.Second)
+	if a, b := len(s.replica("a").Terms), len(s.replica("b").Terms); a != 1 || b != 1 {
+		t.Errorf("held by %s, want one each", s.Holders())
 	}
 }
 
 func TestDeletedMemberLeaseMovesNothing(t *testing.T) {
 	s := settled(t, "s1 s2 s3 s4", "a", "b")
-	before := s.holders()
-	s.forget()
+	before := s.Holders()
+	s.Forget()
 	s.deleteMemberLease("a")
 	s.stays(30*time.Second, before)
-	if s.checks.revoked+s.checks.passed > 0 {
-		t.Errorf("%d revoked, %d passed on", s.checks.revoked, s.checks.passed)
+	if s.Checks.Revoked+s.Checks.Passed > 0 {
+		t.Errorf("%d revoked, %d passed on", s.Checks.Revoked, s.Checks.Passed)
 	}
-	if m, ok := s.member("a"); !ok || m.Holder != s.replica("a").election.Identity() {
+	if m, ok := s.member("a"); !ok || m.Holder != s.replica("a").Identity {
 		t.Errorf("its record is %+v", m)
 	}
 }
@@ -384,30 +380,30 @@ func TestDeletedMemberLeaseMovesNothing(t *testing.T) {
 // R5: a record that is gone proves nothing; one LeaseDuration has to pass.
 func TestDeletedMemberLeaseOfACrashedReplica(t *testing.T) {
 	s := settled(t, "s1", "a", "b")
-	a := s.holder("s1")
+	a := s.Holder("s1")
 	other := "a"
-	if a.name == "a" {
+	if a.Name == "a" {
 		other = "b"
 	}
-	a.crash()
-	s.run(5 * time.Second)
-	s.deleteMemberLease(a.replica.Pod)
-	s.stays(Default.LeaseDuration-time.Second, "-")
+	a.Crash()
+	s.Run(5 * time.Second)
+	s.deleteMemberLease(a.Process.Pod)
+	s.stays(lease.Default.LeaseDuration-time.Second, "-")
 	s.within(3*time.Second, other)
 }
 
 func TestStuckWatchEndsTerms(t *testing.T) {
 	s := settled(t, "s1", "a", "b")
-	a := s.holder("s1")
-	a.watch.stalled = s.now + time.Hour
-	s.until(time.Minute, func() bool { return !a.holds("s1") })
-	if s.now > 10*time.Second+Default.RenewDeadline {
-		t.Errorf("held until %s", s.now)
+	a := s.Holder("s1")
+	a.Watch.Stalled = s.Now() + time.Hour
+	s.Until(time.Minute, func() bool { return !a.Holds("s1") })
+	if s.Now() > 10*time.Second+lease.Default.RenewDeadline {
+		t.Errorf("held until %s", s.Now())
 	}
 	t.Log("the others see its heartbeats go on, and its shard free all the same")
-	s.run(30 * time.Second)
-	if r := s.holder("s1"); r == nil || r == a {
-		t.Errorf("held by %s, want the other one", s.holders())
+	s.Run(30 * time.Second)
+	if r := s.Holder("s1"); r == nil || r == a {
+		t.Errorf("held by %s, want the other one", s.Holders())
 	}
 }
 
@@ -422,17 +418,17 @@ func TestOutageOfTheAPIServer(t *testing.T) {
 	} {
 		t.Run(test.outage.String(), func(t *testing.T) {
 			s := settled(t, "s1 s2 s3 s4 s5 s6", "a", "b", "c")
-			before := s.holders()
-			s.forget()
-			s.cut(test.outage, s.alive()...)
-			s.run(test.outage)
-			if s.checks.revoked != test.revoked {
-				t.Errorf("%d terms were revoked, want %d", s.checks.revoked, test.revoked)
+			before := s.Holders()
+			s.Forget()
+			s.cut(test.outage, s.Alive()...)
+			s.Run(test.outage)
+			if s.Checks.Revoked != test.revoked {
+				t.Errorf("%d terms were revoked, want %d", s.Checks.Revoked, test.revoked)
 			}
 			s.within(5*time.Second, before)
 			s.stays(time.Minute, before)
-			if n := s.checks.granted[CauseReclaim]; n != test.revoked || len(s.checks.granted) > 1 {
-				t.Errorf("gained by %v, want %d reclaims and nothing else", s.checks.granted, test.revoked)
+			if n := s.Checks.Granted[lease.CauseReclaim]; n != test.revoked || len(s.Checks.Granted) > 1 {
+				t.Errorf("gained by %v, want %d reclaims and nothing else", s.Checks.Granted, test.revoked)
 			}
 		})
 	}
@@ -441,15 +437,15 @@ func TestOutageOfTheAPIServer(t *testing.T) {
 func TestForeignHolderIsRespected(t *testing.T) {
 	s := installed(t, "s1")
 	s.writeShard("s1", s.foreign(10))
-	s.start("a")
+	s.Start("a")
 	for range 12 {
 		s.stays(4*time.Second, "-")
 		s.writeShard("s1", s.foreign(10)) // it renews
 	}
 	s.stays(10*time.Second, "-")
 	s.within(2*time.Second, "a")
-	if s.checks.granted[CauseTakeOver] != 1 {
-		t.Errorf("gained by %v, want a take-over", s.checks.granted)
+	if s.Checks.Granted[lease.CauseTakeOver] != 1 {
+		t.Errorf("gained by %v, want a take-over", s.Checks.Granted)
 	}
 	if got := s.shard("s1"); !got.Session {
 		t.Errorf("the record is %+v, want session mode", got)
@@ -458,7 +454,7 @@ func TestForeignHolderIsRespected(t *testing.T) {
 
 func TestForeignElectorNeverThinksASessionExpired(t *testing.T) {
 	s := settled(t, "s1", "a")
-	l := s.server.leases[ShardLeaseName(modelGroup, "s1")]
+	l := s.Server.Lease(lease.ShardLeaseName(sim.Group, "s1"))
 	if d := time.Duration(*l.Spec.LeaseDurationSeconds) * time.Second; d < 10*365*24*time.Hour {
 		t.Errorf("by the standard rules the Lease expires after %s", d)
 	}
@@ -467,12 +463,12 @@ func TestForeignElectorNeverThinksASessionExpired(t *testing.T) {
 func TestForeignElectorTakesAReleasedShard(t *testing.T) {
 	s := settled(t, "s1", "a")
 	a := s.replica("a")
-	s.setShards()
-	a.deliver(Configured{})
-	s.run(time.Second)
+	s.SetShards()
+	a.Deliver(lease.Configured{})
+	s.Run(time.Second)
 	s.writeShard("s1", s.foreign(10)) // annotations stay, as client-go leaves them
-	s.setShards("s1")
-	a.deliver(Configured{Shards: s.config.Shards})
+	s.SetShards("s1")
+	a.Deliver(lease.Configured{Shards: s.Config.Shards})
 	s.stays(9*time.Second, "-")
 	s.within(4*time.Second, "a")
 }
@@ -480,14 +476,14 @@ func TestForeignElectorTakesAReleasedShard(t *testing.T) {
 func TestUnlabelledLeaseIsAdopted(t *testing.T) {
 	s := installed(t, "s1")
 	s.writeShard("s1", s.foreign(5))
-	s.server.edit(ShardLeaseName(modelGroup, "s1"), func(l *coordinationv1.Lease) { l.Labels = nil })
-	s.start("a")
-	s.run(time.Second)
-	l := s.server.leases[ShardLeaseName(modelGroup, "s1")]
-	if l.Labels[LabelGroup] != modelGroup || l.Labels[LabelKind] != KindShard || *l.Spec.HolderIdentity != "somebody-else" {
+	s.Server.Edit(lease.ShardLeaseName(sim.Group, "s1"), func(l *coordinationv1.Lease) { l.Labels = nil })
+	s.Start("a")
+	s.Run(time.Second)
+	l := s.Server.Lease(lease.ShardLeaseName(sim.Group, "s1"))
+	if l.Labels[lease.LabelGroup] != sim.Group || l.Labels[lease.LabelKind] != lease.KindShard || *l.Spec.HolderIdentity != "somebody-else" {
 		t.Errorf("labels %v, holder %s: want it labelled and its holder untouched", l.Labels, *l.Spec.HolderIdentity)
 	}
-	s.stays(Default.LeaseDuration-2*time.Second, "-")
+	s.stays(lease.Default.LeaseDuration-2*time.Second, "-")
 	s.within(5*time.Second, "a")
 }
 
@@ -495,16 +491,16 @@ func TestLabelsTakenAway(t *testing.T) {
 	for _, what := range []string{"shard", "member", "layout"} {
 		t.Run(what, func(t *testing.T) {
 			s := settled(t, "s1 s2", "a", "b")
-			before := s.holders()
+			before := s.Holders()
 			name := map[string]string{
-				"shard":  ShardLeaseName(modelGroup, "s1"),
-				"member": MemberLeaseName(modelGroup, s.replica("a").replica),
-				"layout": LayoutLeaseName(modelGroup),
+				"shard":  lease.ShardLeaseName(sim.Group, "s1"),
+				"member": lease.MemberLeaseName(sim.Group, s.replica("a").Process),
+				"layout": lease.LayoutLeaseName(sim.Group),
 			}[what]
-			s.server.edit(name, func(l *coordinationv1.Lease) { l.Labels = nil })
-			s.run(5 * time.Second)
+			s.Server.Edit(name, func(l *coordinationv1.Lease) { l.Labels = nil })
+			s.Run(5 * time.Second)
 			s.stays(time.Minute, before)
-			if l := s.server.leases[name]; l.Labels[LabelGroup] != modelGroup {
+			if l := s.Server.Lease(name); l.Labels[lease.LabelGroup] != sim.Group {
 				t.Errorf("labels %v: want the group's label back", l.Labels)
 			}
 		})
@@ -513,59 +509,58 @@ func TestLabelsTakenAway(t *testing.T) {
 
 func TestShardRemovedFromConfiguration(t *testing.T) {
 	s := settled(t, "s1 s2", "a", "b")
-	a := s.holder("s1")
-	var rest []ShardSpec
-	for _, spec := range s.config.Shards {
+	a := s.Holder("s1")
+	var rest []lease.ShardSpec
+	for _, spec := range s.Config.Shards {
 		if spec.Name != "s1" {
 			rest = append(rest, spec)
 		}
 	}
-	a.deliver(Configured{Shards: rest})
-	s.until(5*time.Second, func() bool { return s.holder("s1") != a && s.holder("s1") != nil })
-	if s.holder("s1") == nil || s.holder("s1") == a {
-		t.Errorf("s1 is held by %s, want the one that still serves it", s.holders())
+	a.Deliver(lease.Configured{Shards: rest})
+	s.Until(5*time.Second, func() bool { return s.Holder("s1") != a && s.Holder("s1") != nil })
+	if s.Holder("s1") == nil || s.Holder("s1") == a {
+		t.Errorf("s1 is held by %s, want the one that still serves it", s.Holders())
 	}
 }
 
 func TestTransferToAMemberThatDied(t *testing.T) {
 	s := settled(t, "s1 s2", "a", "b", "c")
-	a := s.holder("s1")
-	var to *modelReplica
-	s.fate = func(r *modelReplica, op Op) (fate, bool) {
+	a := s.Holder("s1")
+	var to *sim.Replica
+	s.Fate = func(r *sim.Replica, op lease.Op) (sim.Fate, bool) {
 		if r == a && op.Why == "hand over" && to == nil {
-			id, err := ParseIdentity(*op.Lease.Spec.HolderIdentity)
+			id, err := lease.ParseIdentity(*op.Lease.Spec.HolderIdentity)
 			if err != nil {
 				t.Fatal(err)
 			}
 			to = s.replica(id.Pod)
-			to.crash()
+			to.Crash()
 		}
-		return fate{}, false
+		return sim.Fate{}, false
 	}
-	a.deliver(Leave{})
-	s.run(time.Second)
+	a.Deliver(lease.Leave{})
+	s.Run(time.Second)
 	if to == nil {
 		t.Fatal("nothing was handed over")
 	}
-	s.run(Default.LeaseDuration + 4*time.Second)
-	if r := s.holder("s1"); r == nil || r == a || r == to {
-		t.Errorf("held by %s", s.holders())
+	s.Run(lease.Default.LeaseDuration + 4*time.Second)
+	if r := s.Holder("s1"); r == nil || r == a || r == to {
+		t.Errorf("held by %s", s.Holders())
 	}
 }
 
 func TestContainerRestartedInTheSamePodReclaims(t *testing.T) {
 	s := settled(t, "s1 s2", "a", "b")
-	before := s.holders()
+	before := s.Holders()
 	old := s.replica("a")
-	old.crash()
-	s.run(time.Second)
-	s.restart(old)
-	s.forget()
-	s.until(time.Second, func() bool { return len(s.replica("a").terms) == 1 })
-	if s.checks.granted[CauseReclaim] != 1 {
-		t.Errorf("held by %s, gained by %v, want %s by a reclaim within a second", s.holders(), s.checks.granted, before)
+	old.Crash()
+	s.Run(time.Second)
+	s.Restart(old)
+	s.Forget()
+	s.Until(time.Second, func() bool { return len(s.replica("a").Terms) == 1 })
+	if s.Checks.Granted[lease.CauseReclaim] != 1 {
+		t.Errorf("held by %s, gained by %v, want %s by a reclaim within a second", s.Holders(), s.Checks.Granted, before)
 	}
-	s.matchTranscript("restart")
 }
 
 // The others leave a free shard to the one that the plan gives it to, for a
@@ -581,26 +576,26 @@ func TestFreeShardIsTakenInTurn(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := settled(t, "s1", "a", "b", "c")
-			holder := s.holder("s1")
-			others := slices.DeleteFunc(s.alive(), func(r *modelReplica) bool { return r == holder })
-			s.config.Shards = nil
-			holder.deliver(Configured{})
-			planned := others[0].election.plan()["s1"]
+			holder := s.Holder("s1")
+			others := slices.DeleteFunc(s.Alive(), func(r *sim.Replica) bool { return r == holder })
+			s.Config.Shards = nil
+			holder.Deliver(lease.Configured{})
+			planned := others[0].Election.Planned("s1")
 			if test.crashed > 0 {
 				for _, r := range others {
-					if r.election.Identity() == planned {
-						r.crash()
+					if r.Identity == planned {
+						r.Crash()
 					}
 				}
 			}
-			s.forget()
-			s.until(time.Second, func() bool { return s.checks.passed == 1 })
-			released := s.now
-			s.until(time.Second, func() bool { return s.holder("s1") != nil })
-			if took := s.now - released; took > test.within {
+			s.Forget()
+			s.Until(time.Second, func() bool { return s.Checks.Passed == 1 })
+			released := s.Now()
+			s.Until(time.Second, func() bool { return s.Holder("s1") != nil })
+			if took := s.Now() - released; took > test.within {
 				t.Errorf("free for %s, want at most %s", took, test.within)
 			}
-			if n := s.checks.requests["claim"]; n != 1 {
+			if n := s.Checks.Requests["claim"]; n != 1 {
 				t.Errorf("%d replicas tried to take it, want 1", n)
 			}
 		})
@@ -609,21 +604,21 @@ func TestFreeShardIsTakenInTurn(t *testing.T) {
 
 func TestReceivedShardIsNotMovedOnAtOnce(t *testing.T) {
 	s := settled(t, "s1 s2 s3 s4 s5 s6", "a")
-	s.start("b")
-	s.until(time.Second, func() bool { return len(s.replica("b").terms) == 3 })
-	received := s.now
-	s.start("c")
-	b := len(s.replica("b").terms)
-	s.until(5*time.Second, func() bool {
-		return len(s.replica("b").work) < b || s.checks.passed > 3 && len(s.replica("b").terms) < b
+	s.Start("b")
+	s.Until(time.Second, func() bool { return len(s.replica("b").Terms) == 3 })
+	received := s.Now()
+	s.Start("c")
+	b := len(s.replica("b").Terms)
+	s.Until(5*time.Second, func() bool {
+		return len(s.replica("b").Work) < b || s.Checks.Passed > 3 && len(s.replica("b").Terms) < b
 	})
-	if kept := s.now - received; kept < defaultCooldown {
-		t.Errorf("moved on after %s, want %s or more", kept, defaultCooldown)
+	if kept := s.Now() - received; kept < sim.Cooldown {
+		t.Errorf("moved on after %s, want %s or more", kept, sim.Cooldown)
 	}
-	s.run(5 * time.Second)
-	for _, r := range s.alive() {
-		if len(r.terms) != 2 {
-			t.Errorf("%s holds %d shards, want 2", r.name, len(r.terms))
+	s.Run(5 * time.Second)
+	for _, r := range s.Alive() {
+		if len(r.Terms) != 2 {
+			t.Errorf("%s holds %d shards, want 2", r.Name, len(r.Terms))
 		}
 	}
 }
@@ -631,45 +626,45 @@ func TestReceivedShardIsNotMovedOnAtOnce(t *testing.T) {
 // Draining may take longer than the successor lives.
 func TestSuccessorThatDiedWhileDraining(t *testing.T) {
 	s := settled(t, "s1", "a", "b", "c")
-	s.faults.workReturns = span{30 * time.Second, 30 * time.Second}
-	holder := s.holder("s1")
-	holder.deliver(Leave{})
-	successor := holder.election.claims["s1"].successor
-	for _, r := range s.alive() {
-		if r.election.Identity() == successor {
-			r.crash()
+	s.Faults.WorkReturns = sim.Exactly(30 * time.Second)
+	holder := s.Holder("s1")
+	holder.Deliver(lease.Leave{})
+	successor := holder.Election.Successor("s1")
+	for _, r := range s.Alive() {
+		if r.Identity == successor {
+			r.Crash()
 		}
 	}
-	s.stays(30*time.Second-time.Millisecond, s.holders())
-	s.forget()
-	s.run(10 * time.Millisecond)
-	if r := s.holder("s1"); r == nil || r == holder || s.checks.granted[CauseTransfer] != 1 {
-		t.Errorf("held by %s right after the work has ended, want the one that lives", s.holders())
+	s.stays(30*time.Second-time.Millisecond, s.Holders())
+	s.Forget()
+	s.Run(10 * time.Millisecond)
+	if r := s.Holder("s1"); r == nil || r == holder || s.Checks.Granted[lease.CauseTransfer] != 1 {
+		t.Errorf("held by %s right after the work has ended, want the one that lives", s.Holders())
 	}
 }
 
 // A write that is refused again and again, although nothing has changed, must
 // not be repeated at the speed of the network.
 func TestEndlessRefusalsAreSpacedOut(t *testing.T) {
-	for _, outcome := range []Outcome{Conflict, NotFound, Throttled, Rejected, Unknown} {
+	for _, outcome := range []lease.Outcome{lease.Conflict, lease.NotFound, lease.Throttled, lease.Rejected, lease.Unknown} {
 		t.Run(outcome.String(), func(t *testing.T) {
 			s := settled(t, "s1 s2", "a", "b")
-			s.fate = func(_ *modelReplica, op Op) (fate, bool) {
-				return fate{request: time.Millisecond, reply: time.Millisecond, refusal: outcome}, op.Verb != Get
+			s.Fate = func(_ *sim.Replica, op lease.Op) (sim.Fate, bool) {
+				return sim.Fate{Request: time.Millisecond, Reply: time.Millisecond, Refusal: outcome}, op.Verb != lease.Get
 			}
-			s.forget()
-			s.run(time.Minute)
+			s.Forget()
+			s.Run(time.Minute)
 			n := 0
-			for _, sent := range s.checks.requests {
+			for _, sent := range s.Checks.Requests {
 				n += sent
 			}
 			if limit := 2 * 60 * 2 * 3; n > limit {
-				t.Errorf("%d requests in a minute, want at most %d: %v", n, limit, s.checks.requests)
+				t.Errorf("%d requests in a minute, want at most %d: %v", n, limit, s.Checks.Requests)
 			}
-			s.fate = nil
-			s.run(Default.LeaseDuration + 5*time.Second)
-			if a, b := len(s.replica("a").terms), len(s.replica("b").terms); a != 1 || b != 1 {
-				t.Errorf("held by %s, want one each", s.holders())
+			s.Fate = nil
+			s.Run(lease.Default.LeaseDuration + 5*time.Second)
+			if a, b := len(s.replica("a").Terms), len(s.replica("b").Terms); a != 1 || b != 1 {
+				t.Errorf("held by %s, want one each", s.Holders())
 			}
 		})
 	}
@@ -677,21 +672,21 @@ func TestEndlessRefusalsAreSpacedOut(t *testing.T) {
 
 func TestUnreadyReplicaTakesNothing(t *testing.T) {
 	s := installed(t, "s1")
-	a := s.start("a")
-	a.deliver(Reported{Ready: false})
+	a := s.Start("a")
+	a.Deliver(lease.Reported{Ready: false})
 	s.stays(30*time.Second, "-")
-	a.deliver(Reported{Ready: true})
+	a.Deliver(lease.Reported{Ready: true})
 	s.within(time.Second, "a")
 }
 
 func TestWorkThatNeverReturnsKeepsTheShard(t *testing.T) {
 	s := settled(t, "s1", "a", "b")
-	a := s.holder("s1")
-	s.faults.workReturns = span{time.Hour, time.Hour}
-	before := s.holders()
-	a.deliver(Leave{})
+	a := s.Holder("s1")
+	s.Faults.WorkReturns = sim.Exactly(time.Hour)
+	before := s.Holders()
+	a.Deliver(lease.Leave{})
 	s.stays(2*time.Minute, before)
-	if a.left {
+	if a.Left {
 		t.Error("it has left")
 	}
 }
@@ -699,21 +694,21 @@ func TestWorkThatNeverReturnsKeepsTheShard(t *testing.T) {
 // The work of a term that lapsed may still go on while the shard is held again.
 func TestWorkOfAnEarlierTermKeepsTheShard(t *testing.T) {
 	s := settled(t, "s1", "a", "b")
-	a := s.holder("s1")
-	s.faults.workReturns = span{30 * time.Second, 30 * time.Second}
-	a.pause(12 * time.Second)
-	s.run(12 * time.Second)
-	lapsed := s.now
-	s.faults.workReturns = calm.workReturns
-	s.within(time.Second, a.name)
-	a.deliver(Leave{})
-	s.run(lapsed + 30*time.Second - s.now - time.Millisecond)
-	if s.checks.passed > 0 {
+	a := s.Holder("s1")
+	s.Faults.WorkReturns = sim.Exactly(30 * time.Second)
+	a.Pause(12 * time.Second)
+	s.Run(12 * time.Second)
+	lapsed := s.Now()
+	s.Faults.WorkReturns = sim.Calm.WorkReturns
+	s.within(time.Second, a.Name)
+	a.Deliver(lease.Leave{})
+	s.Run(lapsed + 30*time.Second - s.Now() - time.Millisecond)
+	if s.Checks.Passed > 0 {
 		t.Errorf("passed on while the work of the term that lapsed goes on")
 	}
-	s.run(10 * time.Millisecond)
-	if r := s.holder("s1"); r == nil || r == a {
-		t.Errorf("held by %s once all work has ended, want the other one", s.holders())
+	s.Run(10 * time.Millisecond)
+	if r := s.Holder("s1"); r == nil || r == a {
+		t.Errorf("held by %s once all work has ended, want the other one", s.Holders())
 	}
 }
 
@@ -721,54 +716,54 @@ func TestWorkOfAnEarlierTermKeepsTheShard(t *testing.T) {
 // given on, but not before the work has ended.
 func TestWorkOfARevokedTermKeepsTheShard(t *testing.T) {
 	s := settled(t, "s1", "a", "b")
-	a := s.holder("s1")
-	s.faults.workReturns = span{20 * time.Second, 20 * time.Second}
-	s.server.edit(ShardLeaseName(modelGroup, "s1"), func(l *coordinationv1.Lease) { l.Labels = nil })
+	a := s.Holder("s1")
+	s.Faults.WorkReturns = sim.Exactly(20 * time.Second)
+	s.Server.Edit(lease.ShardLeaseName(sim.Group, "s1"), func(l *coordinationv1.Lease) { l.Labels = nil })
 	s.within(2*time.Millisecond, "-")
-	revoked := s.now
-	a.deliver(Leave{})
+	revoked := s.Now()
+	a.Deliver(lease.Leave{})
 	s.stays(20*time.Second-time.Millisecond, "-")
-	s.run(10 * time.Millisecond)
-	if r := s.holder("s1"); r == nil || r == a {
-		t.Errorf("held by %s %s after the term was revoked, want the other one", s.holders(), s.now-revoked)
+	s.Run(10 * time.Millisecond)
+	if r := s.Holder("s1"); r == nil || r == a {
+		t.Errorf("held by %s %s after the term was revoked, want the other one", s.Holders(), s.Now()-revoked)
 	}
 }
 
 func TestTakeOverWaitsForTheLeaseDurationOfTheHolder(t *testing.T) {
 	s := installed(t, "s1")
-	slow := s.config
-	slow.Timings = Relaxed
-	a := s.startOn("a", "uid-of-a", modelClock{offset: 1, rate: 1000}, slow)
+	slow := s.Config
+	slow.Timings = lease.Relaxed
+	a := s.StartOn("a", sim.Clock{Offset: 1, Rate: 1000}, slow)
 	s.within(time.Second, "a")
-	s.config.Timings = Fast
-	s.start("b")
-	s.run(12 * time.Second) // a renews every 10 s
+	s.Config.Timings = lease.Fast
+	s.Start("b")
+	s.Run(12 * time.Second) // a renews every 10 s
 	s.cut(time.Hour, a)
-	s.until(time.Hour, func() bool { return !a.holds("s1") })
-	s.stays(Relaxed.LeaseDuration-Relaxed.RenewDeadline-time.Second, "-")
+	s.Until(time.Hour, func() bool { return !a.Holds("s1") })
+	s.stays(lease.Relaxed.LeaseDuration-lease.Relaxed.RenewDeadline-time.Second, "-")
 	s.within(3*time.Second, "b")
 }
 
 func TestOperatorsAnnotationDoesNotCostTheSession(t *testing.T) {
 	s := settled(t, "s1", "a")
 	for range 40 {
-		s.server.edit(MemberLeaseName(modelGroup, s.replica("a").replica), func(l *coordinationv1.Lease) {
-			l.Annotations["example.com/note"] = fmt.Sprint(s.now)
+		s.Server.Edit(lease.MemberLeaseName(sim.Group, s.replica("a").Process), func(l *coordinationv1.Lease) {
+			l.Annotations["example.com/note"] = fmt.Sprint(s.Now())
 		})
 		s.stays(700*time.Millisecond, "a")
 	}
-	s.server.edit(ShardLeaseName(modelGroup, "s1"), func(l *coordinationv1.Lease) { l.Annotations["example.com/note"] = "x" })
+	s.Server.Edit(lease.ShardLeaseName(sim.Group, "s1"), func(l *coordinationv1.Lease) { l.Annotations["example.com/note"] = "x" })
 	s.stays(10*time.Second, "a")
 }
 
 func TestRecordsOfTheDeadAreBuried(t *testing.T) {
 	s := settled(t, "s1", "a", "b")
-	s.replica("a").crash()
-	s.run((buryAfter + 3) * Default.LeaseDuration)
+	s.replica("a").Crash()
+	s.Run((lease.BuryAfter + 3) * lease.Default.LeaseDuration)
 	if m, ok := s.member("a"); ok {
 		t.Errorf("its record is still there: %+v", m)
 	}
-	if n := s.checks.requests["bury"]; n != 1 {
+	if n := s.Checks.Requests["bury"]; n != 1 {
 		t.Errorf("%d requests to bury it, want 1", n)
 	}
 }
@@ -782,15 +777,15 @@ func TestTransferCarriesTheNewestThatWasWritten(t *testing.T) {
 		nil,
 		{"things": "120"},
 	} {
-		s.wrote = func() map[string]string { return wrote }
-		s.holder("s1").deliver(Leave{})
-		s.run(time.Second)
+		s.Wrote = func() map[string]string { return wrote }
+		s.Holder("s1").Deliver(lease.Leave{})
+		s.Run(time.Second)
 		if i == 2 {
-			s.start("d")
-			s.run(time.Second)
+			s.Start("d")
+			s.Run(time.Second)
 		}
 		want := []string{"100", "100", "120"}[i]
-		if got := s.holder("s1").terms["s1"].Carried; got["things"] != want || got["others"] != "7" {
+		if got := s.Holder("s1").Terms["s1"].Carried; got["things"] != want || got["others"] != "7" {
 			t.Errorf("after %d hand-overs the term carries %v, want things at %s and others at 7", i+1, got, want)
 		}
 	}
@@ -801,17 +796,17 @@ func TestTransferCarriesTheNewestThatWasWritten(t *testing.T) {
 func TestStaleViewEndsNobodysSession(t *testing.T) {
 	s := settled(t, "s1", "a", "b")
 	a, b := s.replica("a"), s.replica("b")
-	s.run(2500 * time.Millisecond)
-	shown := s.now
+	s.Run(2500 * time.Millisecond)
+	shown := s.Now()
 	until := shown + 7700*time.Millisecond
-	s.fate = func(r *modelReplica, _ Op) (fate, bool) {
-		return fate{request: time.Millisecond, reply: time.Millisecond, refusal: Unknown}, r == a && s.now < until
+	s.Fate = func(r *sim.Replica, _ lease.Op) (sim.Fate, bool) {
+		return sim.Fate{Request: time.Millisecond, Reply: time.Millisecond, Refusal: lease.Unknown}, r == a && s.Now() < until
 	}
-	s.run(until - s.now - 100*time.Millisecond)
-	b.watch.stalled = shown + 15500*time.Millisecond
-	s.stays(Default.LeaseDuration, "a")
-	if n := s.checks.requests["end session"]; n > 0 || b.election.session.identity.Incarnation > 1 {
-		t.Errorf("%d attempts to end the session of a; b goes on as %s", n, b.election.Identity())
+	s.Run(until - s.Now() - 100*time.Millisecond)
+	b.Watch.Stalled = shown + 15500*time.Millisecond
+	s.stays(lease.Default.LeaseDuration, "a")
+	if n := s.Checks.Requests["end session"]; n > 0 || incarnation(t, b) > 1 {
+		t.Errorf("%d attempts to end the session of a; b goes on as %s", n, b.Identity)
 	}
 }
 
@@ -819,56 +814,56 @@ func TestStaleViewEndsNobodysSession(t *testing.T) {
 func TestListRestartsTheWaitForAMissingRecord(t *testing.T) {
 	s := settled(t, "s1 s2", "a", "b")
 	a, b := s.replica("a"), s.replica("b")
-	s.run(1010 * time.Millisecond) // b has just renewed: it can do without its watch for a while
+	s.Run(1010 * time.Millisecond) // b has just renewed: it can do without its watch for a while
 	s.deleteMemberLease("a")
-	s.run(time.Millisecond)
-	b.watch.breakOff(8500*time.Millisecond, true)
-	s.run(8 * time.Second)
-	a.deliver(Configured{Shards: s.config.Shards}) // a renews
-	s.run(10 * time.Millisecond)
-	if m, _ := s.member("a"); m.Holder != a.election.Identity() {
+	s.Run(time.Millisecond)
+	b.Watch.BreakOff(8500*time.Millisecond, true)
+	s.Run(8 * time.Second)
+	a.Deliver(lease.Configured{Shards: s.Config.Shards}) // a renews
+	s.Run(10 * time.Millisecond)
+	if m, _ := s.member("a"); m.Holder != a.Identity {
 		t.Fatalf("the record of a is %+v, want it made anew", m)
 	}
 	s.cut(time.Minute, a)
 	s.deleteMemberLease("a")
-	s.run(12 * time.Second)
-	if !b.election.Valid(b.clock.at(s.now)) || b.election.session.identity.Incarnation != 1 {
+	s.Run(12 * time.Second)
+	if !b.Valid() || incarnation(t, b) != 1 {
 		t.Error("the session of b has lapsed: this shows nothing")
 	}
-	s.within(Default.LeaseDuration, "b b")
+	s.within(lease.Default.LeaseDuration, "b b")
 }
 
 // R6b: the wait is that of the largest LeaseDuration, also if the record that
 // told of it has been deleted together with the shard's.
 func TestDeletedShardLeaseOfASlowerHolder(t *testing.T) {
 	s := installed(t, "s1")
-	slow := s.config
-	slow.Timings = Relaxed
-	a := s.startOn("a", "uid-of-a", modelClock{offset: 1, rate: 1000}, slow)
+	slow := s.Config
+	slow.Timings = lease.Relaxed
+	a := s.StartOn("a", sim.Clock{Offset: 1, Rate: 1000}, slow)
 	s.within(time.Second, "a")
-	s.config.Timings = Fast
-	s.start("b")
-	s.run(20 * time.Second)
+	s.Config.Timings = lease.Fast
+	s.Start("b")
+	s.Run(20 * time.Second)
 	s.cut(time.Hour, a)
 	s.deleteMemberLease("a")
 	s.deleteShardLease("s1")
-	s.run(2 * Relaxed.LeaseDuration)
-	if r := s.holder("s1"); r == nil || r == a {
-		t.Errorf("held by %s, want b", s.holders())
+	s.Run(2 * lease.Relaxed.LeaseDuration)
+	if r := s.Holder("s1"); r == nil || r == a {
+		t.Errorf("held by %s, want b", s.Holders())
 	}
 }
 
 // R15: after an outage everybody gets the time to show that he is there.
 func TestForeignHolderIsGivenTimeAfterAnOutage(t *testing.T) {
 	s := installed(t, "s1")
-	s.start("a")
+	s.Start("a")
 	s.writeShard("s1", s.foreign(10))
 	for range 5 {
-		s.run(4 * time.Second)
+		s.Run(4 * time.Second)
 		s.writeShard("s1", s.foreign(10))
 	}
 	s.cut(30*time.Second, s.replica("a"))
-	s.run(30 * time.Second)
+	s.Run(30 * time.Second)
 	s.stays(5*time.Second, "-")
 	for range 5 {
 		s.writeShard("s1", s.foreign(10))
@@ -883,7 +878,7 @@ func TestForeignHolderWithoutDuration(t *testing.T) {
 		l.Spec.LeaseDurationSeconds = nil
 	})
 	s.within(time.Second, "-")
-	s.stays(Default.LeaseDuration-time.Second, "-")
+	s.stays(lease.Default.LeaseDuration-time.Second, "-")
 	s.within(5*time.Second, "a")
 }
 
@@ -892,25 +887,25 @@ func TestForeignHolderWithoutDuration(t *testing.T) {
 func TestRecordMadeByALateRequestEndsNoLaterSession(t *testing.T) {
 	s := installed(t, "s1")
 	var late func()
-	s.fate = func(r *modelReplica, op Op) (fate, bool) {
-		if r.name != "a" || late != nil {
-			return fate{}, false
+	s.Fate = func(r *sim.Replica, op lease.Op) (sim.Fate, bool) {
+		if r.Name != "a" || late != nil {
+			return sim.Fate{}, false
 		}
-		late = func() { s.server.do(s.now, op) }
-		return fate{lost: true}, true
+		late = func() { s.Server.Do(op) }
+		return sim.Fate{Lost: true}, true
 	}
-	a := s.start("a")
+	a := s.Start("a")
 	s.cut(12*time.Second, a) // its first session never becomes valid
 	s.within(time.Minute, "a")
-	s.start("b")
-	s.run(10 * time.Second)
+	s.Start("b")
+	s.Run(10 * time.Second)
 
-	a.watch.stalled = s.now + time.Minute
-	s.run(10 * time.Millisecond)
+	a.Watch.Stalled = s.Now() + time.Minute
+	s.Run(10 * time.Millisecond)
 	s.deleteMemberLease("a")
 	late()
-	s.run(time.Minute)
-	if s.holder("s1") == nil {
+	s.Run(time.Minute)
+	if s.Holder("s1") == nil {
 		t.Error("nobody holds the shard")
 	}
 }
@@ -919,31 +914,31 @@ func TestRecordMadeByALateRequestEndsNoLaterSession(t *testing.T) {
 func TestMemberLeaseWithTheHolderOfAnotherEndsNothing(t *testing.T) {
 	s := settled(t, "s1 s2", "a", "b")
 	a, b := s.replica("a"), s.replica("b")
-	a.watch.stalled = s.now + time.Minute
-	s.run(10 * time.Millisecond)
-	s.server.edit(MemberLeaseName(modelGroup, a.replica), func(l *coordinationv1.Lease) {
-		l.Spec.HolderIdentity = ptr.To(b.election.Identity())
+	a.Watch.Stalled = s.Now() + time.Minute
+	s.Run(10 * time.Millisecond)
+	s.Server.Edit(lease.MemberLeaseName(sim.Group, a.Process), func(l *coordinationv1.Lease) {
+		l.Spec.HolderIdentity = ptr.To(b.Identity)
 	})
-	if s.until(time.Minute, func() bool { m, _ := s.member("a"); return m.Ended == b.election.Identity() }) {
+	if s.Until(time.Minute, func() bool { m, _ := s.member("a"); return m.Ended == b.Identity }) {
 		t.Error("the record of a calls the session of b ended")
 	}
 }
 
 func TestCopiedMemberLeaseIsNobody(t *testing.T) {
 	s := settled(t, "s1 s2", "a", "b")
-	before := s.holders()
-	copied := s.server.leases[MemberLeaseName(modelGroup, s.replica("b").replica)].DeepCopy()
-	copied.Name = modelGroup + ".member-copy.main"
-	s.server.create(s.now, copied)
-	s.forget()
+	before := s.Holders()
+	copied := s.Server.Lease(lease.MemberLeaseName(sim.Group, s.replica("b").Process)).DeepCopy()
+	copied.Name = sim.Group + ".member-copy.main"
+	s.Server.Create(copied)
+	s.Forget()
 	s.stays(time.Minute, before)
-	if len(s.checks.requests) != 1 {
-		t.Errorf("the group sent %v, want heartbeats only", s.checks.requests)
+	if len(s.Checks.Requests) != 1 {
+		t.Errorf("the group sent %v, want heartbeats only", s.Checks.Requests)
 	}
-	s.replica("b").crash()
-	s.forget()
-	s.run(time.Minute)
-	if n := s.checks.requests["end session"]; n != 1 {
+	s.replica("b").Crash()
+	s.Forget()
+	s.Run(time.Minute)
+	if n := s.Checks.Requests["end session"]; n != 1 {
 		t.Errorf("the session of b was ended %d times", n)
 	}
 }
@@ -952,17 +947,17 @@ func TestCopiedMemberLeaseIsNobody(t *testing.T) {
 // the holder of the one that was deleted knows of it.
 func TestShardLeaseMadeAnewByAForeignElector(t *testing.T) {
 	s := settled(t, "s1", "a", "b")
-	a := s.holder("s1")
-	a.watch.stalled = s.now + time.Minute
-	s.run(10 * time.Millisecond)
+	a := s.Holder("s1")
+	a.Watch.Stalled = s.Now() + time.Minute
+	s.Run(10 * time.Millisecond)
 	s.deleteShardLease("s1")
 	s.writeShard("s1", func(l *coordinationv1.Lease) {
 		s.foreign(1)(l)
 		l.Spec.LeaseTransitions = ptr.To[int32](0)
-		l.Labels = map[string]string{LabelGroup: modelGroup, LabelKind: KindShard}
+		l.Labels = map[string]string{lease.LabelGroup: sim.Group, lease.LabelKind: lease.KindShard}
 	})
-	s.run(time.Minute)
-	if r := s.holder("s1"); r == nil {
+	s.Run(time.Minute)
+	if r := s.Holder("s1"); r == nil {
 		t.Error("nobody holds the shard")
 	}
 }
@@ -979,31 +974,31 @@ func TestShardLeaseRestoredFromABackup(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			s := settled(t, "s1 s2", "a")
 			a := s.replica("a")
-			backup := s.server.leases[ShardLeaseName(modelGroup, "s1")].DeepCopy()
+			backup := s.Server.Lease(lease.ShardLeaseName(sim.Group, "s1")).DeepCopy()
 			if test.released {
-				a.deliver(Configured{Shards: specs("s2")})
-				s.run(time.Second)
-				backup = s.server.leases[ShardLeaseName(modelGroup, "s1")].DeepCopy()
-				a.deliver(Configured{Shards: s.config.Shards})
-				s.run(time.Second)
+				a.Deliver(lease.Configured{Shards: sim.Shards("s2")})
+				s.Run(time.Second)
+				backup = s.Server.Lease(lease.ShardLeaseName(sim.Group, "s1")).DeepCopy()
+				a.Deliver(lease.Configured{Shards: s.Config.Shards})
+				s.Run(time.Second)
 			}
-			b := s.start("b")
-			s.run(10 * time.Second)
-			if s.holder("s1") == a {
-				a.deliver(Configured{Shards: specs("s2")})
-				s.run(time.Second)
-				a.deliver(Configured{Shards: s.config.Shards})
-				s.run(10 * time.Second)
+			b := s.Start("b")
+			s.Run(10 * time.Second)
+			if s.Holder("s1") == a {
+				a.Deliver(lease.Configured{Shards: sim.Shards("s2")})
+				s.Run(time.Second)
+				a.Deliver(lease.Configured{Shards: s.Config.Shards})
+				s.Run(10 * time.Second)
 			}
-			if s.holder("s1") != b {
-				t.Fatalf("held by %s, want s1 with b", s.holders())
+			if s.Holder("s1") != b {
+				t.Fatalf("held by %s, want s1 with b", s.Holders())
 			}
-			b.watch.stalled = s.now + time.Minute
-			s.run(10 * time.Millisecond)
+			b.Watch.Stalled = s.Now() + time.Minute
+			s.Run(10 * time.Millisecond)
 			s.deleteShardLease("s1")
-			s.server.create(s.now, backup)
-			s.run(time.Minute)
-			if s.holder("s1") == nil {
+			s.Server.Create(backup)
+			s.Run(time.Minute)
+			if s.Holder("s1") == nil {
 				t.Error("nobody holds the shard")
 			}
 		})
@@ -1012,11 +1007,11 @@ func TestShardLeaseRestoredFromABackup(t *testing.T) {
 
 func TestFastRefusalsDoNotSlowTheHeartbeatDown(t *testing.T) {
 	s := settled(t, "s1 s2", "a", "b")
-	before := s.holders()
-	s.run(4990 * time.Millisecond) // just before a heartbeat of either
-	end := s.now + 5*time.Second
-	s.fate = func(*modelReplica, Op) (fate, bool) {
-		return fate{request: time.Millisecond, reply: time.Millisecond, refusal: Unknown}, s.now < end
+	before := s.Holders()
+	s.Run(4990 * time.Millisecond) // just before a heartbeat of either
+	end := s.Now() + 5*time.Second
+	s.Fate = func(*sim.Replica, lease.Op) (sim.Fate, bool) {
+		return sim.Fate{Request: time.Millisecond, Reply: time.Millisecond, Refusal: lease.Unknown}, s.Now() < end
 	}
 	s.stays(30*time.Second, before)
 }

@@ -1,7 +1,7 @@
 // Copyright The shardctl Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package lease
+package lease_test
 
 import (
 	"math"
@@ -12,6 +12,9 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
+
+	"github.com/shardctl/shardctl/internal/sim"
+	"github.com/shardctl/shardctl/pkg/lease"
 )
 
 // TestHostileLeases writes what nobody of the group would write, whatever the
@@ -19,8 +22,8 @@ import (
 // requests (all of which the model checks); and once the Lease is deleted, the
 // group recovers.
 func TestHostileLeases(t *testing.T) {
-	shard := ShardLeaseName(modelGroup, "s1")
-	layout := LayoutLeaseName(modelGroup)
+	shard := lease.ShardLeaseName(sim.Group, "s1")
+	layout := lease.LayoutLeaseName(sim.Group)
 	annotation := func(key, value string) func(*coordinationv1.Lease) {
 		return func(l *coordinationv1.Lease) { metav1.SetMetaDataAnnotation(&l.ObjectMeta, key, value) }
 	}
@@ -36,33 +39,33 @@ func TestHostileLeases(t *testing.T) {
 		{"holder is no identity", shard, func(l *coordinationv1.Lease) { l.Spec.HolderIdentity = ptr.To("_._.") }},
 		{"holder is no identity, in session mode", shard, func(l *coordinationv1.Lease) {
 			l.Spec.HolderIdentity = ptr.To("_._.")
-			annotation(AnnotationSession, "_._.")(l)
+			annotation(lease.AnnotationSession, "_._.")(l)
 		}},
 		{"holder is nobody we know, in session mode", shard, func(l *coordinationv1.Lease) {
 			l.Spec.HolderIdentity = ptr.To("z_uid-of-z_main.b1.1")
-			annotation(AnnotationSession, "z_uid-of-z_main.b1.1")(l)
-			annotation(AnnotationDuration, "-5s")(l)
+			annotation(lease.AnnotationSession, "z_uid-of-z_main.b1.1")(l)
+			annotation(lease.AnnotationDuration, "-5s")(l)
 		}},
 		{"holder is a session to come", shard, func(l *coordinationv1.Lease) {
 			l.Spec.HolderIdentity = ptr.To("a_uid-of-a_main.b1.4294967295")
-			annotation(AnnotationSession, "a_uid-of-a_main.b1.4294967295")(l)
+			annotation(lease.AnnotationSession, "a_uid-of-a_main.b1.4294967295")(l)
 		}},
 		{"holder is gone", shard, func(l *coordinationv1.Lease) { l.Spec.HolderIdentity = nil }},
 		{"empty spec", shard, func(l *coordinationv1.Lease) { l.Spec = coordinationv1.LeaseSpec{} }},
 		{"negative duration", shard, func(l *coordinationv1.Lease) { l.Spec.LeaseDurationSeconds = ptr.To[int32](-1) }},
-		{"session annotation removed", shard, annotation(AnnotationSession, "")},
-		{"unreadable duration", shard, annotation(AnnotationDuration, "long")},
-		{"endless duration", shard, annotation(AnnotationDuration, "2540400h")},
-		{"unreadable carried", shard, annotation(AnnotationCarried, `{"things":7}`)},
-		{"endless carried", shard, annotation(AnnotationCarried, `{"things":"`+strings.Repeat("9", 100_000)+`"}`)},
-		{"endless cause", shard, annotation(annotationHow, strings.Repeat("x", 100_000))},
+		{"session annotation removed", shard, annotation(lease.AnnotationSession, "")},
+		{"unreadable duration", shard, annotation(lease.AnnotationDuration, "long")},
+		{"endless duration", shard, annotation(lease.AnnotationDuration, "2540400h")},
+		{"unreadable carried", shard, annotation(lease.AnnotationCarried, `{"things":7}`)},
+		{"endless carried", shard, annotation(lease.AnnotationCarried, `{"things":"`+strings.Repeat("9", 100_000)+`"}`)},
+		{"endless cause", shard, annotation(lease.AnnotationHow, strings.Repeat("x", 100_000))},
 		{"no annotations", shard, func(l *coordinationv1.Lease) { l.Annotations = nil }},
 
-		{"layout is no JSON", layout, annotation(AnnotationLayout, "]")},
-		{"layout is null", layout, annotation(AnnotationLayout, "null")},
-		{"layout without shards", layout, annotation(AnnotationLayout, `{"settled":true,"shards":null}`)},
-		{"layout with another UID", layout, annotation(AnnotationLayout, `{"settled":true,"shards":{"s1":{"firstUID":"x"}}}`)},
-		{"layout is endless", layout, annotation(AnnotationLayout, `{"shards":{"`+strings.Repeat("x", 250_000)+`":{}}}`)},
+		{"layout is no JSON", layout, annotation(lease.AnnotationLayout, "]")},
+		{"layout is null", layout, annotation(lease.AnnotationLayout, "null")},
+		{"layout without shards", layout, annotation(lease.AnnotationLayout, `{"settled":true,"shards":null}`)},
+		{"layout with another UID", layout, annotation(lease.AnnotationLayout, `{"settled":true,"shards":{"s1":{"firstUID":"x"}}}`)},
+		{"layout is endless", layout, annotation(lease.AnnotationLayout, `{"shards":{"`+strings.Repeat("x", 250_000)+`":{}}}`)},
 		{"layout is empty", layout, func(l *coordinationv1.Lease) { l.Annotations = nil }},
 
 		{"member without holder", "member", func(l *coordinationv1.Lease) { l.Spec.HolderIdentity = nil }},
@@ -70,15 +73,15 @@ func TestHostileLeases(t *testing.T) {
 		{"member with a session to come", "member", func(l *coordinationv1.Lease) {
 			l.Spec.HolderIdentity = ptr.To("a_uid-of-a_main.b1.4294967295")
 		}},
-		{"member without attempt", "member", func(l *coordinationv1.Lease) { delete(l.Annotations, AnnotationAttempt) }},
-		{"member with an attempt to come", "member", annotation(AnnotationAttempt, "18446744073709551615")},
-		{"member with an unreadable attempt", "member", annotation(AnnotationAttempt, "-1")},
-		{"member with the end of another", "member", annotation(AnnotationEnded, "b_uid-of-b_main.b1.1")},
+		{"member without attempt", "member", func(l *coordinationv1.Lease) { delete(l.Annotations, lease.AnnotationAttempt) }},
+		{"member with an attempt to come", "member", annotation(lease.AnnotationAttempt, "18446744073709551615")},
+		{"member with an unreadable attempt", "member", annotation(lease.AnnotationAttempt, "-1")},
+		{"member with the end of another", "member", annotation(lease.AnnotationEnded, "b_uid-of-b_main.b1.1")},
 		{"member with no duration", "member", func(l *coordinationv1.Lease) { l.Spec.LeaseDurationSeconds = nil }},
 		{"member with an endless duration", "member", func(l *coordinationv1.Lease) { l.Spec.LeaseDurationSeconds = ptr.To[int32](math.MaxInt32) }},
-		{"member that serves everything", "member", annotation(AnnotationServes, strings.Repeat("s1,", 50_000))},
-		{"member with unreadable load", "member", annotation(AnnotationLoad, `{"s1":"much"}`)},
-		{"member with an unreadable revision", "member", annotation(AnnotationRevision, "newest")},
+		{"member that serves everything", "member", annotation(lease.AnnotationServes, strings.Repeat("s1,", 50_000))},
+		{"member with unreadable load", "member", annotation(lease.AnnotationLoad, `{"s1":"much"}`)},
+		{"member with an unreadable revision", "member", annotation(lease.AnnotationRevision, "newest")},
 		{"empty member", "member", func(l *coordinationv1.Lease) {
 			l.Annotations, l.Spec = nil, coordinationv1.LeaseSpec{}
 		}},
@@ -87,20 +90,20 @@ func TestHostileLeases(t *testing.T) {
 			s := settled(t, "s1 s2", "a", "b")
 			name := test.lease
 			if name == "member" {
-				name = MemberLeaseName(modelGroup, s.replica("a").replica)
+				name = lease.MemberLeaseName(sim.Group, s.replica("a").Process)
 			}
-			s.server.edit(name, test.edit)
-			s.run(time.Minute)
-			s.logf("*", "deletes %s", name)
-			s.server.remove(name)
-			s.run(2*Default.LeaseDuration + 5*time.Second)
-			if a, b := len(s.replica("a").terms), len(s.replica("b").terms); a != 1 || b != 1 {
-				t.Errorf("held by %s, want one each", s.holders())
+			s.Server.Edit(name, test.edit)
+			s.Run(time.Minute)
+			s.Logf("*", "deletes %s", name)
+			s.Server.Remove(name)
+			s.Run(2*lease.Default.LeaseDuration + 5*time.Second)
+			if a, b := len(s.replica("a").Terms), len(s.replica("b").Terms); a != 1 || b != 1 {
+				t.Errorf("held by %s, want one each", s.Holders())
 			}
-			s.forget()
-			s.run(time.Minute)
-			if len(s.checks.requests) != 1 {
-				t.Errorf("the group sent %v, want heartbeats only", s.checks.requests)
+			s.Forget()
+			s.Run(time.Minute)
+			if len(s.Checks.Requests) != 1 {
+				t.Errorf("the group sent %v, want heartbeats only", s.Checks.Requests)
 			}
 		})
 	}
@@ -111,13 +114,13 @@ func TestStrangeNames(t *testing.T) {
 	for _, name := range []string{"other", "g", "g.", "g.member-", "g.member-.", "g.member-x", "g.member-uid-of-a.other", "g.s1.s1", "gg.s1", "g.layout"} {
 		t.Run(name, func(t *testing.T) {
 			s := settled(t, "s1 s2", "a", "b")
-			before := s.holders()
-			for _, pattern := range []string{ShardLeaseName(modelGroup, "s1"), MemberLeaseName(modelGroup, s.replica("a").replica)} {
-				copied := s.server.leases[pattern].DeepCopy()
+			before := s.Holders()
+			for _, pattern := range []string{lease.ShardLeaseName(sim.Group, "s1"), lease.MemberLeaseName(sim.Group, s.replica("a").Process)} {
+				copied := s.Server.Lease(pattern).DeepCopy()
 				copied.Name = name
-				s.server.create(s.now, copied)
+				s.Server.Create(copied)
 				s.stays(time.Minute, before)
-				s.server.remove(name)
+				s.Server.Remove(name)
 			}
 		})
 	}

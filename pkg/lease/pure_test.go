@@ -1,7 +1,7 @@
 // Copyright The shardctl Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package lease
+package lease_test
 
 import (
 	"encoding/json"
@@ -12,12 +12,16 @@ import (
 	"slices"
 	"strconv"
 	"testing"
+
+	"github.com/shardctl/shardctl/internal/sim"
+	"github.com/shardctl/shardctl/pkg/lease"
 )
 
 // machines are the files that may neither wait nor look at anything but their
 // arguments.
 var machines = []string{
-	"claim.go", "election.go", "event.go", "identity.go", "layout.go", "peer.go", "plan.go", "record.go", "session.go", "timings.go", "view.go",
+	"attempt.go", "claim.go", "election.go", "event.go", "identity.go", "layout.go", "mode.go", "peer.go", "plan.go", "record.go", "renewal.go",
+	"session.go", "timings.go", "view.go",
 }
 
 // TestMachinesArePure checks the source: no clock, no chance, no goroutine, no
@@ -59,43 +63,45 @@ func TestMachinesArePure(t *testing.T) {
 // handed out.
 func TestSameEventsSameEffects(t *testing.T) {
 	for seed := range uint64(10) {
-		h := newHistory(1000+seed, nil, false)
-		steps := map[*modelReplica][]step{}
-		h.w.recorded = func(r *modelReplica, now Instant, ev Event, effects []Effect) {
+		h := sim.NewHistory(1000 + seed)
+		steps := map[*sim.Replica][]step{}
+		h.World.Recorded = func(r *sim.Replica, now lease.Instant, ev lease.Event, effects []lease.Effect) {
 			steps[r] = append(steps[r], step{now, ev, encodedEffects(t, effects)})
 		}
 		var states []string
-		show := h.w.server.changed
-		h.w.server.changed = func() {
-			states = append(states, encoded(t, h.w.server.history[len(h.w.server.history)-1].after))
+		show := h.World.Server.Changed
+		h.World.Server.Changed = func() {
+			states = append(states, encoded(t, newest(h.World.Server.History()).After))
 			show()
 		}
-		if violation := h.run(); violation != "" {
+		if violation := h.Run(); violation != nil {
 			t.Fatalf("seed %d: %s", seed, violation)
 		}
 		for i, state := range states {
-			if now := encoded(t, h.w.server.history[i+1].after); now != state {
+			if now := encoded(t, h.World.Server.History()[i+1].After); now != state {
 				t.Fatalf("seed %d: a Lease was changed in place, from\n%s to\n%s", seed, state, now)
 			}
 		}
-		for _, r := range h.w.replicas {
-			again, err := NewElection(r.config)
+		for _, r := range h.World.Replicas {
+			again, err := lease.NewElection(r.Config)
 			if err != nil {
 				t.Fatal(err)
 			}
 			for i, step := range steps[r] {
 				if got := encodedEffects(t, again.Step(step.at, step.ev)); got != step.effects {
-					t.Fatalf("seed %d: step %d of %s, %s: got\n%s, at first it was\n%s", seed, i, r.name, describe(step.ev), got, step.effects)
+					t.Fatalf("seed %d: step %d of %s, %T: got\n%s, at first it was\n%s", seed, i, r.Name, step.ev, got, step.effects)
 				}
 			}
 		}
 	}
 }
 
+func newest(history []sim.Change) sim.Change { return history[len(history)-1] }
+
 // step is what a replica once did.
 type step struct {
-	at      Instant
-	ev      Event
+	at      lease.Instant
+	ev      lease.Event
 	effects string
 }
 
@@ -108,7 +114,7 @@ func encoded(t *testing.T, v any) string {
 	return string(raw)
 }
 
-func encodedEffects(t *testing.T, effects []Effect) string {
+func encodedEffects(t *testing.T, effects []lease.Effect) string {
 	t.Helper()
 	var s string
 	for _, effect := range effects {

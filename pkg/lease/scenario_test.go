@@ -1,13 +1,10 @@
 // Copyright The shardctl Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package lease
+package lease_test
 
 import (
 	"bytes"
-	"flag"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -16,25 +13,26 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
-)
 
-var updateTranscripts = flag.Bool("lease.update", false, "write the transcripts in testdata anew")
+	"github.com/shardctl/shardctl/internal/sim"
+	"github.com/shardctl/shardctl/pkg/lease"
+)
 
 // scenario is a world in which a test says what happens. Nothing else goes
 // wrong, and every request, reply and event takes a millisecond.
 type scenario struct {
-	*world
+	*sim.World
 	t     *testing.T
 	lines bytes.Buffer
 }
 
 func newScenario(t *testing.T, shards ...string) *scenario {
 	t.Helper()
-	s := &scenario{world: newWorld(1, Default, shards...), t: t}
-	s.transcript = &s.lines
+	s := &scenario{World: sim.New(1, lease.Default, shards...), t: t}
+	s.Transcript = &s.lines
 	t.Cleanup(func() {
-		if s.checks.violation != "" {
-			t.Error(s.checks.violation)
+		if s.Checks.Violation != nil {
+			t.Error(s.Checks.Violation)
 		}
 		if t.Failed() {
 			t.Logf("what happened:\n%s", &s.lines)
@@ -48,7 +46,7 @@ func newScenario(t *testing.T, shards ...string) *scenario {
 func installed(t *testing.T, shards ...string) *scenario {
 	t.Helper()
 	s := newScenario(t, shards...)
-	s.installLayout()
+	s.InstallLayout()
 	return s
 }
 
@@ -58,17 +56,17 @@ func settled(t *testing.T, shards string, pods ...string) *scenario {
 	t.Helper()
 	s := installed(t, strings.Fields(shards)...)
 	for _, pod := range pods {
-		s.start(pod)
-		s.run(5 * time.Second)
+		s.Start(pod)
+		s.Run(5 * time.Second)
 	}
 	return s
 }
 
 // replica is the newest process of a Pod.
-func (s *scenario) replica(pod string) *modelReplica {
+func (s *scenario) replica(pod string) *sim.Replica {
 	s.t.Helper()
-	for _, r := range slices.Backward(s.replicas) {
-		if r.replica.Pod == pod {
+	for _, r := range slices.Backward(s.Replicas) {
+		if r.Process.Pod == pod {
 			return r
 		}
 	}
@@ -80,71 +78,71 @@ func (s *scenario) replica(pod string) *modelReplica {
 // says how long it took.
 func (s *scenario) within(d time.Duration, holders string) time.Duration {
 	s.t.Helper()
-	from := s.now
-	if !s.until(d, func() bool { return s.holders() == holders }) {
-		s.t.Fatalf("after %s the shards are held by %q, want %q", d, s.holders(), holders)
+	from := s.Now()
+	if !s.Until(d, func() bool { return s.Holders() == holders }) {
+		s.t.Fatalf("after %s the shards are held by %q, want %q", d, s.Holders(), holders)
 	}
-	return s.now - from
+	return s.Now() - from
 }
 
 // stays lets d pass and checks after everything that happens that the shards
 // are held like that.
 func (s *scenario) stays(d time.Duration, holders string) {
 	s.t.Helper()
-	from := s.now
-	if s.until(d, func() bool { return s.holders() != holders }) {
-		s.t.Fatalf("after %s the shards are held by %q, want them to stay with %q", s.now-from, s.holders(), holders)
+	from := s.Now()
+	if s.Until(d, func() bool { return s.Holders() != holders }) {
+		s.t.Fatalf("after %s the shards are held by %q, want them to stay with %q", s.Now()-from, s.Holders(), holders)
 	}
 }
 
 // shard is the record of a shard.
-func (s *scenario) shard(shard string) Shard {
+func (s *scenario) shard(shard string) lease.Shard {
 	s.t.Helper()
-	l := s.server.leases[ShardLeaseName(modelGroup, shard)]
+	l := s.Server.Lease(lease.ShardLeaseName(sim.Group, shard))
 	if l == nil {
 		s.t.Fatalf("shard %s has no Lease", shard)
 	}
-	return DecodeShard(l)
+	return lease.DecodeShard(l)
 }
 
 // member is the record of a replica; ok is false if there is none.
-func (s *scenario) member(pod string) (m Member, ok bool) {
+func (s *scenario) member(pod string) (m lease.Member, ok bool) {
 	s.t.Helper()
-	l := s.server.leases[MemberLeaseName(modelGroup, s.replica(pod).replica)]
+	l := s.Server.Lease(lease.MemberLeaseName(sim.Group, s.replica(pod).Process))
 	if l == nil {
-		return Member{}, false
+		return lease.Member{}, false
 	}
-	return DecodeMember(l), true
+	return lease.DecodeMember(l), true
 }
 
 func (s *scenario) deleteShardLease(shard string) {
-	s.logf("*", "deletes the Lease of %s", shard)
-	s.server.remove(ShardLeaseName(modelGroup, shard))
+	s.Logf("*", "deletes the Lease of %s", shard)
+	s.Server.Remove(lease.ShardLeaseName(sim.Group, shard))
 }
 
 func (s *scenario) deleteMemberLease(pod string) {
-	s.logf("*", "deletes the member Lease of %s", pod)
-	s.server.remove(MemberLeaseName(modelGroup, s.replica(pod).replica))
+	s.Logf("*", "deletes the member Lease of %s", pod)
+	s.Server.Remove(lease.MemberLeaseName(sim.Group, s.replica(pod).Process))
 }
 
 // cut parts replicas from the API server, in both directions, for d.
-func (s *scenario) cut(d time.Duration, replicas ...*modelReplica) {
+func (s *scenario) cut(d time.Duration, replicas ...*sim.Replica) {
 	for _, r := range replicas {
-		s.logf(r.name, "is cut off for %s", d)
-		r.cutRequests, r.cutReplies, r.watch.stalled = s.now+d, s.now+d, s.now+d
+		s.Logf(r.Name, "is cut off for %s", d)
+		r.CutRequests, r.CutReplies, r.Watch.Stalled = s.Now()+d, s.Now()+d, s.Now()+d
 	}
 }
 
 // writeShard makes a shard's Lease, or changes it, by hand.
 func (s *scenario) writeShard(shard string, edit func(*coordinationv1.Lease)) {
-	name := ShardLeaseName(modelGroup, shard)
-	s.logf("*", "writes the Lease of %s", shard)
-	if s.server.edit(name, edit) {
+	name := lease.ShardLeaseName(sim.Group, shard)
+	s.Logf("*", "writes the Lease of %s", shard)
+	if s.Server.Edit(name, edit) {
 		return
 	}
 	l := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: name}}
 	edit(l)
-	s.server.create(s.now, l)
+	s.Server.Create(l)
 }
 
 // foreign makes a Lease one that an elector holds which knows the standard
@@ -153,33 +151,17 @@ func (s *scenario) foreign(seconds int32) func(*coordinationv1.Lease) {
 	return func(l *coordinationv1.Lease) {
 		l.Spec.HolderIdentity = ptr.To("somebody-else")
 		l.Spec.LeaseDurationSeconds = &seconds
-		l.Spec.RenewTime = ptr.To(metav1.NewMicroTime(time.Unix(serverEpoch, 0).Add(s.now)))
+		l.Spec.RenewTime = ptr.To(metav1.NewMicroTime(time.Unix(sim.Epoch, 0).Add(s.Now())))
 		l.Spec.LeaseTransitions = ptr.To(ptr.Deref(l.Spec.LeaseTransitions, 0) + 1)
 	}
 }
 
-// matchTranscript compares what happened, heartbeats and successful replies
-// left out, with the transcript of that name.
-func (s *scenario) matchTranscript(name string) {
-	s.t.Helper()
-	var story strings.Builder
-	for line := range strings.Lines(s.lines.String()) {
-		if !strings.Contains(line, "(heartbeat)") && !strings.HasSuffix(line, ": ok\n") {
-			story.WriteString(line)
-		}
-	}
-	path := filepath.Join("testdata", name+".txt")
-	if *updateTranscripts {
-		if err := os.WriteFile(path, []byte(story.String()), 0o644); err != nil {
-			s.t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(path)
+// incarnation counts the sessions of a process.
+func incarnation(t *testing.T, r *sim.Replica) uint32 {
+	t.Helper()
+	id, err := lease.ParseIdentity(r.Identity)
 	if err != nil {
-		s.t.Fatalf("%v: write it with -lease.update", err)
+		t.Fatal(err)
 	}
-	if story.String() != string(want) {
-		s.t.Errorf("what happened differs from %s; if that is right, write it anew with -lease.update.\ngot:\n%s\nwant:\n%s", path, &story, want)
-	}
+	return id.Incarnation
 }

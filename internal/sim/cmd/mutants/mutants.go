@@ -1,0 +1,143 @@
+// Copyright The shardctl Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+const (
+	claimFile      = "pkg/lease/claim.go"
+	listFile       = "internal/work/list.go"
+	writesFile     = "internal/work/writes.go"
+	simReplicaFile = "internal/sim/replica.go"
+	machineFile    = "pkg/lease/election.go"
+	peerFile       = "pkg/lease/peer.go"
+	planFile       = "pkg/lease/plan.go"
+	recordFile     = "pkg/lease/record.go"
+	renewalFile    = "pkg/lease/renewal.go"
+	sessionFile    = "pkg/lease/session.go"
+	viewFile       = "pkg/lease/view.go"
+)
+
+// one is a mutant of one edit.
+func one(rule, name, file, old, mutated string) mutant {
+	return mutant{name: name, rule: rule, edits: []edit{{file, old, mutated}}}
+}
+
+// mutants are all of them: each rule left out, and what else people get wrong.
+var mutants = []mutant{
+	one("R1", "takes a shard without ending its holder's session", claimFile,
+		"case known.shard.Session && !e.over(holder):",
+		"case known.shard.Session && !e.over(holder) && len(holder) == 0:"),
+	one("R1", "takes a request to end a session for its success", peerFile,
+		"	holder := e.view.who(identity)\n	switch holder.record {",
+		"	holder := e.view.who(identity)\n	if holder.record != e.own && e.busy[holder.record] {\n		return true\n	}\n	switch holder.record {"),
+	one("R2", "goes on with a term whose transfer was sent", claimFile,
+		"	c.ended = endedTerm{uid: c.term.UID, epoch: c.term.Epoch}\n", ""),
+	one("R2", "takes an unknown outcome of a transfer for failure", claimFile,
+		`e.send(e.holderOp(c, known, successor, carried, "hand over"), nil)`,
+		`e.send(e.holderOp(c, known, successor, carried, "hand over"), func(r Replied) {
+		if r.Outcome == Unknown && c.phase == idle && successor != e.Identity() {
+			c.ended = endedTerm{}
+			e.grant(c, known)
+		}
+	})`),
+	one("R3", "believes older states of a Lease", viewFile,
+		"	if old != nil && rv <= old.rv {\n		return\n	}\n", ""),
+	one("R3", "begins terms at any epoch", claimFile,
+		"	ended := c.ended.uid == s.UID && s.Epoch <= c.ended.epoch\n",
+		"	ended := false\n"),
+	one("R4", "goes on under the same identity (incarnation ignored)", sessionFile,
+		"	id.Incarnation++\n", ""),
+	one("R4", "looks at the validity after the event, not before", machineFile,
+		"	e.expire()\n	if e.left {\n		return e.effects\n	}\n", "	defer e.expire()\n"),
+	one("R4", "ends a session by its timer alone: a reply may extend it before", machineFile,
+		"	e.expire()\n	if e.left {\n		return e.effects\n	}\n",
+		"	if _, timer := ev.(Tick); timer {\n		e.expire()\n	}\n"),
+	one("R5", "takes a member Lease that is gone for a death", peerFile,
+		"		since = e.absent[identity]\n", "		since, duration = e.absent[identity], 1\n"),
+	one("R5", "ends its session while work goes on", peerFile,
+		"if c.phase != idle || c.working > 0 || e.busy", "if c.phase == held || e.busy"),
+	one("R6a", "is valid by replies that the watch has not shown", sessionFile,
+		"if own.shown && e.view.settled(own) {", "if own.shown {"),
+	one("R6b", "claims a Lease that was just made (deleted Lease frees at once)", claimFile,
+		"	due := known.appeared.Add(max(e.view.longest, e.cfg.Timings.LeaseDuration))\n	if e.now < due {",
+		"	due := known.appeared.Add(max(e.view.longest, e.cfg.Timings.LeaseDuration))\n	if e.now < due && len(e.shards) == 0 {"),
+	one("R6b", "believes a Lease restored from a backup", recordFile,
+		"l.UID != \"\" && l.Annotations[AnnotationClaimed] == string(l.UID)", `l.Annotations[AnnotationClaimed] != ""`),
+	one("R7", "does not increment the epoch", claimFile,
+		"	return epoch + 1\n", "	return epoch\n"),
+	one("R8", "takes over after the RenewDeadline", peerFile,
+		"return e.confirmedAt(max(since, e.session.since).Add(duration))",
+		"return e.confirmedAt(max(since, e.session.since).Add(e.cfg.Timings.RenewDeadline))"),
+	one("R9", "counts validity from the reply, not from the send", sessionFile,
+		"		if r.Outcome != OK && s.confirmed < sent {",
+		"		if r.Outcome == OK && s.until != 0 {\n			s.until = e.now.Add(e.cfg.Timings.RenewDeadline)\n			e.emit(Extended{Until: s.until})\n		}\n		if r.Outcome != OK && s.confirmed < sent {"),
+	one("R9", "counts validity from the event, not from the send", sessionFile,
+		"	until := at.Add(e.cfg.Timings.RenewDeadline)\n	if until <= e.now {",
+		"	until := e.now.Add(e.cfg.Timings.RenewDeadline) + 0*at\n	if until <= e.now {"),
+	one("R9", "takes any attempt in the record for its last one", sessionFile,
+		"	at, ok := s.sent.find(number)\n", "	at, ok := s.sent.newest(), len(s.sent) > 0\n"),
+	one("R10", "takes the death of a container's last run for that of this one", peerFile,
+		"slices.Contains(e.dead, e.view.who(identity).Replica)",
+		"slices.ContainsFunc(e.dead, func(r Replica) bool {\n		r.Boot = e.view.who(identity).Boot\n		return r == e.view.who(identity).Replica\n	})"),
+	one("R14", "treats a foreign holder as nobody", claimFile,
+		"(e.over(s.Holder) || e.knownDead(s.Holder) || e.confirmedAt(due))", "(e.now > 0 || e.confirmedAt(due))"),
+	one("R14", "ignores how long a foreign holder asked for", claimFile,
+		"duration := cmp.Or(s.Duration, e.cfg.Timings.LeaseDuration)",
+		"duration := cmp.Or(e.cfg.Timings.LeaseDuration/2, s.Duration)"),
+	one("R15", "lets the clocks of others run while it sees nothing", peerFile,
+		"return e.confirmedAt(max(since, e.session.since).Add(duration))",
+		"return e.now >= since.Add(duration)"),
+	{
+		name: "leaves the resourceVersion out", rule: "",
+		edits: []edit{{
+			claimFile, "	l.Spec.HolderIdentity = &holder\n	l.Spec.LeaseDurationSeconds",
+			"	l.ResourceVersion = \"\"\n	l.Spec.HolderIdentity = &holder\n	l.Spec.LeaseDurationSeconds",
+		}},
+	},
+	one("", "gives a shard away before the work has ended", claimFile,
+		"if c.phase == draining && c.drained && c.working == 0 {", "if c.phase == draining {"),
+	one("", "gives a shard away while work of an older term goes on", claimFile,
+		"if c.phase == draining && c.drained && c.working == 0 {", "if c.phase == draining && c.drained {"),
+	one("", "hands over to members that are not live", planFile,
+		"		case e.expired(m.Holder, m.Duration):\n			continue\n", ""),
+	one("", "takes any later holder of a record for the end of a session", peerFile,
+		"return later.Replica == holder.Replica && later.Incarnation > holder.Incarnation",
+		"return later != holder"),
+	one("", "sends a second request while one is under way", machineFile,
+		"	if e.busy[name] {\n		return false\n	}\n", "	delete(e.busy, name)\n"),
+	one("", "begins terms after it has told that its session is over", sessionFile,
+		" && now < s.until && !s.ending }", " && now < s.until }"),
+	one("", "lets a term in lease mode go on past its own Lease", renewalFile,
+		"c.term.Mode == LeaseMode && e.now >= c.until {", "c.term.Mode == LeaseMode && e.now < 0 {"),
+	one("", "counts a renewal in lease mode from when it is seen", renewalFile,
+		"	c.until = max(c.until, at.Add(e.cfg.Timings.RenewDeadline))\n",
+		"	c.until = max(c.until, e.now.Add(e.cfg.Timings.RenewDeadline))\n"),
+	one("", "begins a term without its backlog (no enqueue on promotion)", listFile,
+		"return append(cached, l.gone.without(now, cached)...)", "return l.gone.without(now, cached)"),
+	one("", "drops what changes while a term takes keys", listFile,
+		"func (l *List[K]) Taking() bool { return l.taking }", "func (l *List[K]) Taking() bool { return l.taking && l.newest == 0 }"),
+	one("", "forgets a key whose reconcile failed", listFile,
+		"		return Retry\n", "		return Forget\n"),
+	one("", "reconciles a key that an older term still runs", listFile,
+		"if _, runs := l.running[key]; runs || !c.Valid", "if !c.Valid"),
+	one("", "starts reconciles after the validity", listFile,
+		"runs || !c.Valid || !c.Synced", "runs || !c.Synced"),
+	one("", "does not wait for what runs when it drains", listFile,
+		"		if of == t {\n			return false\n		}\n", "		_ = of\n"),
+	one("R13", "takes a cancelled write for one that was not carried out", writesFile,
+		"return w.closed && w.unanswered == 0", "return w.closed"),
+	{
+		name: "goes by the wall clock of others", rule: "",
+		edits: []edit{
+			{machineFile, "	now      Instant\n", "	Wall     time.Time\n	now      Instant\n"},
+			{
+				peerFile, "		since = m.changed\n",
+				"		since = e.now.Add(-e.Wall.Sub(m.member.Renewed))\n",
+			},
+			{
+				simReplicaFile, "	now := r.now()\n",
+				"	now := r.now()\n	r.Election.Wall = time.Unix(Epoch, 0).Add(r.w.now + r.wall)\n",
+			},
+		},
+	},
+}

@@ -1,0 +1,174 @@
+// Copyright The shardctl Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/shardctl/shardctl/internal/sim"
+)
+
+// progressEvery is the time between two lines of progress.
+const progressEvery = 10 * time.Second
+
+// explorer runs histories until one is violated.
+type explorer struct {
+	options
+	next  atomic.Uint64 // histories begun
+	done  atomic.Uint64
+	began time.Time
+
+	mu       sync.Mutex
+	total    sim.Summary
+	violated *found
+}
+
+// found is the first violation, that of the lowest seed known.
+type found struct {
+	seed      uint64
+	violation *sim.Violation
+}
+
+// explore runs histories on all workers, and says what they came to.
+func explore(ctx context.Context, o options, out, progress io.Writer) error {
+	x := &explorer{options: o, began: time.Now()}
+	running, finished := context.WithCancel(ctx)
+	g, running := errgroup.WithContext(running)
+	g.Go(func() error { return x.reportLoop(running, progress) })
+	g.Go(func() error {
+		defer finished()
+		return x.workAll(running)
+	})
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("stopped after %d histories: %w", x.done.Load(), ctx.Err())
+	}
+	return x.conclude(ctx, out)
+}
+
+func (x *explorer) workAll(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for range max(1, x.workers) {
+		g.Go(func() error {
+			x.work(ctx)
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// work runs one history after the other.
+func (x *explorer) work(ctx context.Context) {
+	var sum sim.Summary
+	defer func() {
+		x.mu.Lock()
+		x.total.Merge(&sum)
+		x.mu.Unlock()
+	}()
+	for ctx.Err() == nil && !x.failed() {
+		i := x.next.Add(1)
+		if i > x.histories {
+			return
+		}
+		h := sim.NewHistory(x.from + i)
+		if violation := h.Run(); violation != nil {
+			x.fail(found{x.from + i, violation})
+		}
+		sum.Add(h)
+		x.done.Add(1)
+	}
+}
+
+func (x *explorer) failed() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.violated != nil
+}
+
+func (x *explorer) fail(f found) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.violated == nil || f.seed < x.violated.seed {
+		x.violated = &f
+	}
+}
+
+func (x *explorer) reportLoop(ctx context.Context, progress io.Writer) error {
+	ticker := time.NewTicker(progressEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			n := x.done.Load()
+			fmt.Fprintf(progress, "%d of %d histories, %.0f per second\n", n, x.histories, float64(n)/time.Since(x.began).Seconds())
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// conclude prints what was found.
+func (x *explorer) conclude(ctx context.Context, out io.Writer) error {
+	if err := x.show(ctx, out); err != nil {
+		return err
+	}
+	if err := x.total.Print(out); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "sim: %d histories, %d violations, %.1f history-hours simulated, %.1f s\n",
+		x.total.Histories, x.total.Violations, x.total.Virtual.Hours(), time.Since(x.began).Seconds())
+	if x.violated != nil {
+		return errViolated
+	}
+	return nil
+}
+
+// minimizing is how long a history may take to be made shorter.
+const minimizing = 30 * time.Second
+
+// show prints the violation, if there is one, and how to see it again.
+func (x *explorer) show(ctx context.Context, out io.Writer) error {
+	if x.violated == nil {
+		return nil
+	}
+	fmt.Fprintf(out, "violation: seed %d: %s\nmake sim SEED=%d\n", x.violated.seed, x.violated.violation, x.violated.seed)
+	if !x.minimize {
+		return nil
+	}
+	bounded, cancel := context.WithTimeout(ctx, minimizing)
+	defer cancel()
+	if m := sim.Minimize(bounded, x.violated.seed); m != nil {
+		return m.Print(out)
+	}
+	return nil
+}
+
+// replay shows the history of one seed.
+func replay(ctx context.Context, o options, out io.Writer) error {
+	began := time.Now()
+	buffered := bufio.NewWriter(out)
+	h := sim.NewHistory(o.seed)
+	h.Log(buffered, o.verbose)
+	violation := h.Run()
+	if err := buffered.Flush(); err != nil {
+		return err
+	}
+	o.minimize = false // the whole transcript was asked for
+	x := &explorer{options: o, began: began}
+	x.total.Add(h)
+	if violation != nil {
+		x.violated = &found{o.seed, violation}
+	}
+	return x.conclude(ctx, out)
+}

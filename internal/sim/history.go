@@ -1,0 +1,225 @@
+// Copyright The shardctl Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package sim
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/shardctl/shardctl/pkg/lease"
+	"github.com/shardctl/shardctl/pkg/shard"
+)
+
+// History is one random history: faults for a while, under which nothing may be
+// violated; then they heal, and every shard has to be held again in time,
+// evenly, with nothing but heartbeats from then on.
+type History struct {
+	World *World
+	// Granted are the terms by cause while there were faults.
+	Granted map[lease.Cause]int
+	// Unheld is how long after the repair the last shard was held again, as a
+	// share of what is allowed.
+	Unheld float64
+
+	chaos *chaos
+	// template, if set, says what happens.
+	template *template
+	user     *user // nil: the shards have no objects
+}
+
+// NewHistory makes the history of a seed. It is a function of that.
+func NewHistory(seed uint64) *History { return newHistory(seed, omissions{}) }
+
+// newHistory leaves faults out.
+func newHistory(seed uint64, omitted omissions) *History {
+	w := New(seed, quick[0])
+	w.omitted, w.noting = omitted, omitted.strikes != nil
+	c := newChaos(w)
+	var shards []string
+	for i := range 1 + c.rng.IntN(4) {
+		shards = append(shards, fmt.Sprintf("s%d", i+1))
+	}
+	w.SetShards(shards...)
+	h := &History{World: w, chaos: c}
+	if c.chance(shareDirected) && c.happens(Directed) {
+		h = newDirected(w, c)
+	}
+	if c.chance(shareWithObjects) && !omitted.objects {
+		h.user = w.populate(c.scale)
+	}
+	return h
+}
+
+// Log writes a transcript while the history runs; a verbose one shows what each
+// replica sees, too.
+func (h *History) Log(transcript io.Writer, verbose bool) {
+	h.World.Transcript, h.World.Verbose = transcript, verbose
+}
+
+// Run runs it; it returns what was violated first, or nil.
+func (h *History) Run() *Violation {
+	w, c := h.World, h.chaos
+	if h.user != nil {
+		h.user.begin()
+	}
+	if h.template != nil {
+		w.logf("*", "directed: %s", h.template.name)
+		h.template.run(&director{chaos: c, h: h})
+	} else {
+		h.wander()
+	}
+	h.Granted = maps.Clone(w.Checks.Granted)
+	if w.Checks.Violation != nil {
+		return w.Checks.Violation
+	}
+	c.heal()
+	h.converge()
+	h.steady()
+	return w.Checks.Violation
+}
+
+// wander lets random faults happen for a while.
+func (h *History) wander() {
+	w, c := h.World, h.chaos
+	if c.chance(0.5) {
+		w.InstallLayout()
+	}
+	for range 1 + c.rng.IntN(3) {
+		w.after(Span{0, c.scale}.draw(c.rng), func() { c.join() })
+	}
+	c.begin()
+	w.Run(Span{2 * c.scale, 10 * c.scale}.draw(c.rng))
+}
+
+// slowly is how long the machine with the slowest clock takes for d.
+func (h *History) slowly(d time.Duration) time.Duration {
+	return Clock{Rate: h.chaos.slowest}.true(d)
+}
+
+// converge waits until every shard is held, and then until shares are even.
+func (h *History) converge() {
+	w := h.World
+	repaired := w.now
+	limit := h.heldAgain()
+	if !w.Until(limit, h.allHeld) {
+		w.violatef(nil, "liveness", "held %s after the repair: %s; %s", limit, w.Holders(), w.records())
+	}
+	h.Unheld = float64(w.now-repaired) / float64(limit)
+	w.reconciled()
+	// The dead have a share, and a session, until their LeaseDuration has passed
+	// for somebody who sees.
+	w.Run(max(h.slowly(h.chaos.scale)+time.Second, repaired+limit-w.now))
+	limit = 4 * (h.slowly(Cooldown) + w.Faults.WorkReturns.Most)
+	if !w.Until(limit, h.even) {
+		w.violatef(nil, "balance", "%s after the repair: %s", limit, w.Holders())
+	}
+}
+
+// heldAgain is how long after the repair every shard is held again: a request
+// that was lost has to time out, and the back-off to pass, before the session is
+// valid; from then on a LeaseDuration has to pass (R15); and a second is for
+// confirming the view, ending the session, claiming the shard, and for waiting
+// in turn. All of it by the slowest clock. A record without labels is found only
+// when somebody wants to end its session: its silence is observed from then on.
+// Where nothing was lost, it is a LeaseDuration and a second: see
+// [director.crash].
+func (h *History) heldAgain() time.Duration {
+	var lost time.Duration
+	for _, t := range h.chaos.timings {
+		lost = max(lost, t.RequestTimeout()+t.RenewInterval/4)
+	}
+	silence := h.chaos.scale
+	if h.World.Checks.Faults[LeaseUnlabelled] > 0 {
+		silence *= 2
+	}
+	return h.slowly(lost + silence + time.Second)
+}
+
+func (w *World) records() string {
+	var records []string
+	for _, s := range w.Config.Shards {
+		records = append(records, s.Name+" "+w.Server.heldBy(s.Name))
+	}
+	return strings.Join(records, ", ")
+}
+
+func (h *History) allHeld() bool {
+	return !slices.ContainsFunc(h.World.Config.Shards, func(s lease.ShardSpec) bool { return h.World.Holder(s.Name) == nil })
+}
+
+// even tells whether everything is held, by those that stay, the shares of those
+// that are alike differ by no more than the tolerance, and nothing is about to
+// move.
+func (h *History) even() bool {
+	w := h.World
+	alive := w.Alive()
+	shares := make([]int, len(alive))
+	for i, r := range alive {
+		if r.leaving || r.ending() {
+			return false
+		}
+		for _, s := range w.Config.Shards {
+			if r.Holds(s.Name) {
+				shares[i]++
+			}
+		}
+	}
+	for i, r := range alive {
+		for j, other := range alive {
+			// A shard never moves to an older revision.
+			if other.Config.Revision >= r.Config.Revision && shares[i]-shares[j] > shard.Tolerance {
+				return false
+			}
+		}
+	}
+	return h.allHeld()
+}
+
+// watched is how long a stable group is watched.
+const watched = 4 * time.Second
+
+// steady checks that a group left alone moves nothing and sends heartbeats, in
+// lease mode one renewal per shard and RenewInterval, and nothing else.
+func (h *History) steady() {
+	w := h.World
+	if w.Checks.Violation != nil {
+		return
+	}
+	w.Run(time.Second) // what became due just now is still under way
+	w.Forget()
+	before := w.Holders()
+	w.Run(watched)
+	checks := &w.Checks
+	if now := w.Holders(); now != before {
+		w.violatef(nil, "stability", "a stable group moved: %s, then %s", before, now)
+	}
+	if len(checks.Granted) > 0 || checks.Passed > 0 || checks.Revoked > 0 {
+		w.violatef(nil, "stability", "a stable group moved: %v granted, %d passed on, %d revoked", checks.Granted, checks.Passed, checks.Revoked)
+	}
+	heartbeats, renewals := h.due(watched)
+	allowed := map[string]int{"heartbeat": heartbeats, "renew": renewals, "bury": len(w.Replicas)}
+	for why, n := range checks.Requests {
+		if n > allowed[why] {
+			w.violatef(nil, "stability", "a stable group sent %v, want no more than %v", checks.Requests, allowed)
+		}
+	}
+}
+
+// due is how many heartbeats, and renewals of terms, the group may send in d.
+func (h *History) due(d time.Duration) (heartbeats, renewals int) {
+	for _, r := range h.World.Alive() {
+		per := int(d/r.Clock.true(r.Config.Timings.RenewInterval)) + 1
+		heartbeats += per
+		for _, held := range r.Terms {
+			if held.Mode == lease.LeaseMode {
+				renewals += per
+			}
+		}
+	}
+	return heartbeats, renewals
+}

@@ -1,0 +1,99 @@
+// Copyright The shardctl Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package sim
+
+import (
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/shardctl/shardctl/pkg/lease"
+)
+
+// request is one request of a process. Whatever becomes of it, its time-out
+// answers if nothing else does.
+type request struct {
+	r        *Replica
+	op       lease.Op
+	sent     time.Duration
+	timeout  lease.Instant
+	answered bool
+}
+
+// send sends a request.
+func (r *Replica) send(op lease.Op) {
+	w := r.w
+	w.checkSend(r, op)
+	r.underway[op.Name] = op.ID
+	r.Rates.sent(r, op)
+	q := &request{
+		r: r, op: r.stamped(op), sent: w.now,
+		timeout: r.now().Add(r.Config.Timings.RequestTimeout()),
+	}
+	f, ok := Fate{}, false
+	if w.Fate != nil {
+		f, ok = w.Fate(r, q.op)
+	}
+	if !ok {
+		f = r.drawFate(&r.requests)
+	}
+	w.agenda.add(r.Clock.When(q.timeout), func() { q.answer(lease.Replied{ID: op.ID, Outcome: lease.Unknown}) })
+	if f.Lost {
+		return
+	}
+	w.after(f.Request, func() { q.arrive(f) })
+}
+
+// arrive carries the request out, unless it is refused.
+func (q *request) arrive(f Fate) {
+	w := q.r.w
+	if w.severed(q.sent) {
+		return
+	}
+	reply := lease.Replied{ID: q.op.ID, Outcome: f.Refusal}
+	if f.Refusal == lease.OK {
+		before := w.Server.Lease(q.op.Name)
+		reply.Outcome, reply.Lease = w.Server.Do(q.op)
+		w.checkWritten(q.r, q.op, before, reply)
+	}
+	if f.TimedOut {
+		reply.Outcome, reply.Lease = lease.Unknown, nil
+	}
+	if !f.Mute {
+		w.after(f.Reply, func() { q.answer(reply) })
+	}
+}
+
+// answer brings the first answer to the process.
+func (q *request) answer(reply lease.Replied) {
+	r := q.r
+	if q.answered || r.Gone {
+		return
+	}
+	q.answered = true
+	r.w.logReply(r, q.op, reply.Outcome)
+	if r.paused {
+		r.inbox = append(r.inbox, arrived{ev: reply, timeout: q.timeout})
+		return
+	}
+	r.Deliver(reply)
+	if r.requests.strikes(Repeated, r.w.Faults.repeated) {
+		r.Deliver(reply)
+	}
+}
+
+// stamped puts the wall-clock times into what is written, as the driver does.
+func (r *Replica) stamped(op lease.Op) lease.Op {
+	if op.Stamp == lease.StampNone {
+		return op
+	}
+	wall := metav1.NewMicroTime(time.Unix(Epoch, 0).Add(r.w.now + r.wall).UTC().Truncate(time.Microsecond))
+	l := *op.Lease
+	l.Spec.RenewTime = &wall
+	if op.Stamp == lease.StampAcquire {
+		l.Spec.AcquireTime = &wall
+	}
+	op.Lease = &l
+	return op
+}

@@ -1,0 +1,130 @@
+// Copyright The shardctl Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package sim
+
+import (
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+
+	"github.com/shardctl/shardctl/internal/work"
+	"github.com/shardctl/shardctl/pkg/lease"
+)
+
+// termKey tells the terms of one process apart.
+type termKey struct {
+	shard string
+	uid   types.UID
+	epoch int32
+}
+
+func keyOf(t lease.Term) termKey { return termKey{t.Shard, t.UID, t.Epoch} }
+
+const (
+	// workers is how many keys one term reconciles at a time.
+	workers = 2
+	// drainGrace is how long reconciles go on after a shard is to be handed over,
+	// before their contexts are cancelled.
+	drainGrace = 300 * time.Millisecond
+	// drainTimeout is for how long a write without an answer keeps a shard.
+	drainTimeout = 3 * time.Second
+	// heldUpPause is how long a key waits that must not be reconciled just now.
+	heldUpPause = 50 * time.Millisecond
+	// minBackoff and maxBackoff bound the wait after a failed reconcile.
+	minBackoff, maxBackoff = 50 * time.Millisecond, time.Second
+)
+
+// controller is the work of one process for the objects of one shard, in all of
+// its terms: what pkg/shard is around the list that ships.
+type controller struct {
+	in   *informer
+	list work.List[string]
+	// current is the term that takes keys, if the list says that one does.
+	current *tenure
+	waiting *tenure // for its caches
+	running []*reconcile
+}
+
+// control makes the controllers of a process, one for each shard with objects.
+func (r *Replica) control() {
+	for _, of := range r.w.objects {
+		c := &controller{}
+		c.in = &informer{r: r, of: of, chance: r.w.newObjectSource(), cache: map[string]object{}}
+		c.in.departed = func(key string) { c.list.Departed(r.local(), key) }
+		c.in.changed = c.changed
+		of.informers = append(of.informers, c.in)
+		r.controllers[of.resource] = c
+		c.in.connect(true)
+	}
+}
+
+// local is the clock of the process as the work sees it.
+func (r *Replica) local() time.Time { return time.Unix(0, int64(r.now())) }
+
+// changed queues a key that something happened to.
+func (c *controller) changed(key string) {
+	if c.list.Taking() {
+		c.current.queue.Add(key)
+		c.current.dispatch()
+	}
+	if c.waiting != nil {
+		c.waiting.promote()
+	}
+}
+
+// beginWork begins the work of a term.
+func (r *Replica) beginWork(t lease.Term) {
+	r.Work[keyOf(t)] = false
+	r.granted++
+	w := &tenure{r: r, c: r.controllers[t.Shard], held: r.Terms[t.Shard], number: r.granted, granted: r.local()}
+	r.tenures[keyOf(t)] = w
+	if w.c == nil {
+		return
+	}
+	w.failures = map[string]int{}
+	w.queue = workqueue.NewTypedWithConfig(workqueue.TypedQueueConfig[string]{Queue: &w.lanes})
+	w.c.waiting = w
+	w.watchValidity()
+	w.promote()
+	r.at(r.now().Add(work.CarriedPatience), w.promote)
+}
+
+// endWork tells the work of a term to end, which takes it a while: gracefully,
+// or because the term is over.
+func (r *Replica) endWork(t lease.Term, graceful bool) {
+	w := r.tenures[keyOf(t)]
+	if w == nil {
+		return
+	}
+	if !graceful {
+		w.end()
+	} else if w.stop() {
+		r.after(drainGrace, w.cancel)
+	}
+	if !r.Work[keyOf(t)] {
+		r.Work[keyOf(t)] = true
+		r.after(r.w.Faults.WorkReturns.draw(r.process.rng), w.endRole)
+	}
+}
+
+// quitWork ends the work of a term although nobody has told it to.
+func (r *Replica) quitWork(t lease.Term) {
+	if told, goesOn := r.Work[keyOf(t)]; goesOn && !told {
+		r.Work[keyOf(t)] = true
+		w := r.tenures[keyOf(t)]
+		w.end()
+		w.endRole()
+	}
+}
+
+// ending tells whether any work has been told to end and has not.
+func (r *Replica) ending() bool {
+	for _, told := range r.Work {
+		if told {
+			return true
+		}
+	}
+	return false
+}
