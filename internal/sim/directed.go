@@ -37,6 +37,7 @@ var templates = []template{
 	{"one replica sees nothing while another is silent", (*director).blindWitness},
 	{"work of a lapsed term goes on", (*director).lapsedWork},
 	{"one Lease is not renewed", (*director).unrenewed},
+	{"outage of the API server", (*director).outage},
 	{"crash", (*director).crash},
 	{"known death", (*director).knownDeath},
 	{"hand-over", (*director).handOver},

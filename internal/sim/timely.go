@@ -84,6 +84,23 @@ func (d *director) handOver() {
 	}
 }
 
+// outage: the API server is away for all, for longer than anybody waits. Whoever
+// comes back first has seen nothing meanwhile, so nobody is silent to it: each
+// gets its own shards again (R15).
+func (d *director) outage() {
+	d.settle(2 + d.rng.IntN(2))
+	back := d.w.now + d.around(2*d.h.slowly(d.scale))
+	for _, r := range d.w.Alive() {
+		d.cut(r, back+d.upTo(100*time.Millisecond), cutBoth)
+	}
+	d.w.Run(back - d.w.now)
+	taken := d.w.Checks.Granted[lease.CauseTakeOver]
+	d.heldWithin(d.h.heldAgain(), "an outage")
+	if now := d.w.Checks.Granted[lease.CauseTakeOver]; now > taken {
+		d.w.violatef(nil, "outage", "%d shards were taken over from replicas that came back a moment later", now-taken)
+	}
+}
+
 func (d *director) heldWithin(limit time.Duration, what string) {
 	if !d.w.Until(limit, d.h.allHeld) {
 		d.w.violatef(nil, "liveness", "held %s after %s: %s; %s", limit, what, d.w.Holders(), d.w.records())

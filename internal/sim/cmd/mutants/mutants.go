@@ -40,8 +40,14 @@ var mutants = []mutant{
 			e.grant(c, known)
 		}
 	})`),
-	one("R3", "believes older states of a Lease", viewFile,
-		"	if old != nil && rv <= old.rv {\n		return\n	}\n", ""),
+	{
+		name: "lists again at any state, and believes it", rule: "R3",
+		edits: []edit{
+			{machineFile, "	if e.view.newest == 0 {\n		return \"\"\n	}\n", "	if e != nil {\n		return \"\"\n	}\n"},
+			{viewFile, "	if rv == 0 || rv < v.shown {\n", "	if rv == 0 {\n"},
+			{viewFile, "	if old != nil && rv <= old.rv {\n		return\n	}\n", ""},
+		},
+	},
 	one("R3", "begins terms at any epoch", claimFile,
 		"	ended := c.ended.uid == s.UID && s.Epoch <= c.ended.epoch\n",
 		"	ended := false\n"),
