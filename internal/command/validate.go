@@ -23,7 +23,7 @@ func newValidate() *cobra.Command {
 				return err
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s is valid: group %s, %d roles, two holders are impossible while clocks run less than %.2f times as fast as others\n",
-				args[0], cfg.Name, len(cfg.Roles), cfg.Timings.ClockRateBound())
+				args[0], cfg.Name, len(cfg.Roles), cfg.Mode.ClockRateBound(cfg.Timings))
 			return nil
 		},
 	}

@@ -16,11 +16,12 @@ type attempts []attempt
 type attempt struct {
 	number string
 	at     Instant
+	rv     uint64 // at which it was committed, as far as a reply has told
 }
 
-// maxAttempts bounds the attempts remembered: more than fit into a
-// RenewDeadline, of which the oldest could extend nothing any more.
-const maxAttempts = 64
+// maxAttempts bounds the attempts remembered. A watch that lags by more of them
+// confirms nothing: that is 51 s at the shortest RenewInterval.
+const maxAttempts = 512
 
 // nextAttempt is a number that no request of this process has carried before.
 func (e *Election) nextAttempt() string {
@@ -58,4 +59,24 @@ func (a attempts) newest() Instant {
 		return 0
 	}
 	return a[len(a)-1].at
+}
+
+// committed notes what the reply to an attempt tells: when the watch gets there.
+func (a attempts) committed(number string, r Replied) {
+	if i := a.index(number); i >= 0 && r.Outcome == OK && r.Lease != nil {
+		a[i].rv = parseRV(r.Lease.ResourceVersion)
+	}
+}
+
+// upTo is the number of the newest attempt that was committed at rv or before,
+// as far as replies have told; empty if there is none. While the watch lags by
+// more than a RenewInterval the record known is always newer than what the watch
+// has shown, which confirms that attempt all the same.
+func (a attempts) upTo(rv uint64) string {
+	for _, sent := range slices.Backward(a) {
+		if sent.rv != 0 && sent.rv <= rv {
+			return sent.number
+		}
+	}
+	return ""
 }

@@ -36,6 +36,8 @@ type claim struct {
 	ended endedTerm
 	// working counts revoked terms whose work has not returned yet.
 	working int
+	// lastEpoch is that of the Lease as it was last known.
+	lastEpoch int32
 
 	renewal // of the term, in lease mode
 
@@ -70,6 +72,9 @@ func (e *Election) shardEntry(shard string) *entry {
 // actClaim does what is due for one shard.
 func (e *Election) actClaim(c *claim, plan Plan) {
 	known := e.view.leases[c.lease]
+	if known != nil {
+		c.lastEpoch = known.shard.Epoch
+	}
 	if c.phase != idle {
 		e.actTerm(c, known, plan)
 	}
@@ -146,7 +151,20 @@ func (e *Election) give(c *claim, known *entry, successor string) {
 		e.send(e.releaseOp(c, known, successor, carried), nil)
 		return
 	}
-	e.send(e.holderOp(c, known, successor, carried, "hand over"), nil)
+	e.send(e.holderOp(c, known, successor, carried, "hand over"), func(r Replied) {
+		if successor == e.Identity() && r.Outcome == OK {
+			e.claimed(c)
+		}
+	})
+}
+
+// claimed looks at what came of an own claim that was carried out. If it grants
+// nothing, because somebody on the way strips annotations for instance, the next
+// one must not follow at the speed of the network.
+func (e *Election) claimed(c *claim) {
+	if known := e.view.leases[c.lease]; known != nil && !e.grantable(c, known) {
+		e.backOff(c.lease, Replied{Outcome: Rejected})
+	}
 }
 
 // revoke ends the term at once, if there is one.
@@ -173,7 +191,8 @@ func (c *claim) close() {
 	c.until, c.next = 0, 0
 }
 
-// drained takes in that the work of a revoked term has returned.
+// drained takes in that the work of a revoked term has returned. What it wrote is
+// for the next holder to know, whether its term has lapsed meanwhile or not.
 func (e *Election) drained(ev Drained) {
 	t := ev.Term
 	c := e.claims[t.Shard]
@@ -181,7 +200,7 @@ func (e *Election) drained(ev Drained) {
 	case c == nil:
 	case c.phase != idle && c.term.UID == t.UID && c.term.Epoch == t.Epoch:
 		c.drained = true
-		c.carried = ev.Wrote
+		c.carried = newest(c.carried, ev.Wrote)
 		if c.phase == held {
 			// The work saw the end of the validity just before that was
 			// extended after all: nobody works for this term any more.
@@ -189,6 +208,7 @@ func (e *Election) drained(ev Drained) {
 		}
 	case c.working > 0:
 		c.working--
+		c.carried = newest(c.carried, ev.Wrote)
 	}
 }
 
@@ -394,9 +414,20 @@ func (e *Election) createShardOp(c *claim) Op {
 		Spec: coordinationv1.LeaseSpec{
 			HolderIdentity:       ptr.To(""),
 			LeaseDurationSeconds: ptr.To[int32](releasedDuration),
-			LeaseTransitions:     ptr.To[int32](0),
+			LeaseTransitions:     ptr.To(c.firstEpoch()),
 		},
 	}}
+}
+
+// firstEpoch is that of a Lease which is made: the last one known of the Lease
+// before it, if there was one. One that was deleted in the second in which it had
+// been made has the same creation time as its successor, and the fencing token
+// has to rise all the same (R7).
+func (c *claim) firstEpoch() int32 {
+	if c.lastEpoch > math.MaxInt32/2 {
+		return 0 // nobody's terms; the new Lease must have epochs left
+	}
+	return c.lastEpoch
 }
 
 // holderOp writes a new holder, at the next epoch: this session in its own mode,

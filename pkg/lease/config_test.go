@@ -25,6 +25,35 @@ func TestPresetsAreValid(t *testing.T) {
 	}
 }
 
+// Other electors may have seen a renewal up to a second before it was sent.
+func TestClockRateBoundOfAMode(t *testing.T) {
+	timings := Timings{LeaseDuration: 3 * time.Second, RenewDeadline: 1500 * time.Millisecond, RenewInterval: 300 * time.Millisecond}
+	for mode, want := range map[Mode]float64{SessionMode: 3 / 1.5, LeaseMode: 2 / 1.5} {
+		if got := mode.ClockRateBound(timings); got != want {
+			t.Errorf("in mode %s clocks may differ by a factor of %.2f, want %.2f", mode, got, want)
+		}
+	}
+}
+
+func TestModeValidate(t *testing.T) {
+	short := Timings{LeaseDuration: 2 * time.Second, RenewDeadline: time.Second, RenewInterval: 400 * time.Millisecond}
+	for _, test := range []struct {
+		mode    Mode
+		timings Timings
+		want    string // in the message; empty: valid
+	}{
+		{SessionMode, short, ""},
+		{LeaseMode, Fast, ""},
+		{LeaseMode, short, `spec.timings.leaseDuration: Invalid value: "2s": use 3s or more in mode lease`},
+		{"lock", Fast, `spec.mode: Unsupported value: "lock": supported values: "session", "lease"`},
+	} {
+		errs := test.mode.Validate(test.timings, field.NewPath("spec"))
+		if got := errs.ToAggregate(); test.want == "" && got != nil || test.want != "" && (got == nil || !strings.Contains(got.Error(), test.want)) {
+			t.Errorf("mode %q with %v: %v, want %q", test.mode, test.timings, got, test.want)
+		}
+	}
+}
+
 func TestTimingsValidate(t *testing.T) {
 	const s, ms = time.Second, time.Millisecond
 	for _, test := range []struct {

@@ -12,10 +12,12 @@
 // # How it works
 //
 // Every replica renews one Lease of its own, the member Lease: its session.
-// A shard has a Lease too, which names its holder and is written only when the
-// shard changes hands; it is live for as long as its holder's session is. All
-// Leases of a group carry one label, so one list-watch shows them all in the
-// one order in which they were written. Nobody polls.
+// A shard has a Lease too, which names its holder. In [SessionMode] that is
+// written only when the shard changes hands, and live for as long as its
+// holder's session is; in [LeaseMode] it is renewed by itself besides, so that
+// electors of another kind can contend for it. All Leases of a group carry one
+// label, so one list-watch shows them all in the one order in which they were
+// written. Nobody polls.
 //
 // # Invariants
 //
@@ -23,8 +25,9 @@
 //   - A session is valid for the RenewDeadline from the instant at which a
 //     renewal was sent, and only once that renewal has come back on the watch.
 //   - A shard is taken from a holder only after its session was ended by
-//     compare-and-swap on its member Lease; so a renewal under way and a
-//     take-over cannot both succeed.
+//     compare-and-swap on its member Lease, or in lease mode by compare-and-swap
+//     on the very Lease that is renewed; so a renewal under way and a take-over
+//     cannot both succeed.
 //   - An identity whose session is over is never used again.
 //   - A term begins only on a record that names the very session, at an epoch
 //     above all that have ended here; it is over as soon as a write that gives
@@ -34,8 +37,10 @@
 //
 // # Tests
 //
-// The machines run against a model of the API server on virtual time, with
-// requests and replies lost, delayed and reordered, watches that stall, clocks
-// of different speed and Leases deleted by hand; exclusion is checked by true
-// time. The driver runs against a real API server in the e2e module.
+// Package internal/sim runs the machines against a model of the API server on
+// virtual time, in histories from random seeds and in the scenarios of the tests
+// here; exclusion is checked by true time. The machine and the decoding of Leases
+// are fuzzed. The driver runs under testing/synctest, the client over connections
+// that swallow bytes, and all of it against a real API server, beside client-go's
+// elector, in the e2e module.
 package lease

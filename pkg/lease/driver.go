@@ -52,7 +52,7 @@ const defaultLeaveTimeout = 25 * time.Second
 var ErrNotLeft = errors.New("not everything was handed over in time: the session was left to expire")
 
 // maxRequests bounds the requests under way, heartbeats excepted.
-const maxRequests = 32
+const maxRequests = 256
 
 // Driver is the goroutine around an [Election]: it owns the machine, and feeds
 // it with what the watch shows, what requests come to, and the time.

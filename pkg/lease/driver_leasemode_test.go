@@ -435,3 +435,44 @@ func TestDriverKeepsAPauseThatFitsBeforeTheDeadline(t *testing.T) {
 		})
 	}
 }
+
+// Every write takes a second: much for an API server, but less than any time-out.
+func TestDriverManyShardsInLeaseModeOnASlowAPIServer(t *testing.T) {
+	for _, n := range []int{100, 200, 400} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var store leasetest.Store
+				slow := false
+				client := store.Client("a", func(ctx context.Context, verb string) error {
+					if slow && verb == "update" {
+						select {
+						case <-time.After(time.Second):
+						case <-ctx.Done():
+							return ctx.Err()
+						}
+					}
+					return nil
+				})
+				a := startPeerIn(t, LeaseMode, client, Default, "a", 0)
+				var specs []ShardSpec
+				for i := range n {
+					specs = append(specs, ShardSpec{Name: fmt.Sprintf("s%03d", i)})
+				}
+				a.driver.Configure(specs)
+				eventually(t, 60*time.Second, "it holds everything", func() bool { return len(a.holds()) == n })
+				slow = true
+				least := n
+				for range 1200 {
+					time.Sleep(100 * time.Millisecond)
+					least = min(least, len(a.holds()))
+				}
+				if least < n {
+					t.Errorf("of %d shards it held as few as %d; after two minutes %d", n, least, len(a.holds()))
+				}
+				slow = false
+				a.leave()
+				<-a.result
+			})
+		})
+	}
+}

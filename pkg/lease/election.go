@@ -370,15 +370,20 @@ func (e *Election) failed(op Op, r Replied) {
 	if o == Rejected {
 		e.emit(Refused{Op: op, Reason: r.Reason})
 	}
-	b := e.retry[op.Name]
-	b.fail(e.now, r, op.Name+e.cfg.Replica.Boot, e.cfg.Timings.RenewInterval)
-	e.retry[op.Name] = b
+	e.backOff(op.Name, r)
 	switch known := e.view.leases[op.Name]; {
 	case (o == Conflict || o == NotFound) && op.Verb != Get:
 		e.send(Op{Verb: Get, Name: op.Name, Why: "read again after a " + o.String()}, nil)
 	case o == NotFound && known != nil && !known.shown:
 		e.view.drop(op.Name) // the watch never showed it, so it cannot show its end
 	}
+}
+
+// backOff spaces requests on a Lease.
+func (e *Election) backOff(name string, r Replied) {
+	b := e.retry[name]
+	b.fail(e.now, r, name+e.cfg.Replica.Boot, e.cfg.Timings.RenewInterval)
+	e.retry[name] = b
 }
 
 // backoff after failed requests on one Lease.

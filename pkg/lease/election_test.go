@@ -1015,3 +1015,73 @@ func TestFastRefusalsDoNotSlowTheHeartbeatDown(t *testing.T) {
 	}
 	s.stays(30*time.Second, before)
 }
+
+// The second in which a Lease was created is part of the fencing token; a Lease
+// made anew within it goes on at the epoch of the one before (R7).
+func TestTokenOfALeaseDeletedInTheSecondOfItsCreation(t *testing.T) {
+	s := installed(t, "s1")
+	s.Start("a")
+	s.within(500*time.Millisecond, "a")
+	s.deleteShardLease("s1")
+	s.Run(time.Minute)
+	if s.Holder("s1") == nil {
+		t.Error("nobody holds it")
+	}
+}
+
+// What the work of a term wrote is handed on, though the term was revoked before
+// that work had ended.
+func TestWroteOfARevokedTermIsCarried(t *testing.T) {
+	s := settled(t, "s1", "a", "b")
+	a := s.Holder("s1")
+	s.Wrote = func() map[string]string { return map[string]string{"things": "100"} }
+	s.Faults.WorkReturns = sim.Exactly(2 * time.Second)
+	s.Server.Edit(lease.ShardLeaseName(sim.Group, "s1"), func(l *coordinationv1.Lease) { l.Labels = nil })
+	s.within(2*time.Millisecond, "-")
+	a.Deliver(lease.Leave{})
+	s.Run(3 * time.Second)
+	r := s.Holder("s1")
+	if r == nil || r == a {
+		t.Fatalf("held by %s", s.Holders())
+	}
+	if got := r.Terms["s1"].Carried["things"]; got != "100" {
+		t.Errorf("carried %q, want 100", got)
+	}
+}
+
+func TestWroteOfALapsedTermIsCarriedInLeaseMode(t *testing.T) {
+	s := newScenario(t, "s1")
+	s.Config.Mode = lease.LeaseMode
+	s.InstallLayout()
+	a := s.Start("a")
+	s.within(time.Second, "a")
+	s.Wrote = func() map[string]string { return map[string]string{"things": "100"} }
+	name := lease.ShardLeaseName(sim.Group, "s1")
+	until := s.Now() + 11*time.Second
+	s.Fate = func(r *sim.Replica, op lease.Op) (sim.Fate, bool) {
+		return sim.Fate{Request: time.Millisecond, Reply: time.Millisecond, Refusal: lease.Unknown}, op.Name == name && s.Now() < until
+	}
+	s.Until(time.Minute, func() bool { return !a.Holds("s1") })
+	s.Run(5 * time.Second)
+	if r := s.Holder("s1"); r == nil || r.Terms["s1"].Carried["things"] != "100" {
+		t.Errorf("carried %v, want 100", r.Terms["s1"].Carried)
+	}
+}
+
+// R6b waits for as long as any holder may go on, one of another kind included.
+func TestDeletedLeaseOfAForeignHolderWithALongDuration(t *testing.T) {
+	s := installed(t, "s1")
+	s.Config.Mode = lease.LeaseMode
+	s.Start("a")
+	s.Run(100 * time.Millisecond)
+	s.writeShard("s1", s.foreign(60))
+	s.Run(5 * time.Second)
+	s.writeShard("s1", s.foreign(60))
+	s.Run(time.Second)
+	s.deleteShardLease("s1")
+	at := s.Now()
+	s.Until(2*time.Minute, func() bool { return s.Holder("s1") != nil })
+	if took := s.Now() - at; took < 40*time.Second {
+		t.Errorf("claimed %s after the Lease of a foreign holder with 60 s/40 s was deleted", took)
+	}
+}

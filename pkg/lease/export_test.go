@@ -22,3 +22,6 @@ func (e *Election) Planned(shard string) string { return e.plan()[shard] }
 
 // Successor is who the shard is being drained for.
 func (e *Election) Successor(shard string) string { return e.claims[shard].successor }
+
+// Retries is how many Leases a back-off is remembered of.
+func (e *Election) Retries() int { return len(e.retry) }

@@ -4,6 +4,7 @@
 package lease_test
 
 import (
+	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -123,5 +124,83 @@ func TestStrangeNames(t *testing.T) {
 				s.Server.Remove(name)
 			}
 		})
+	}
+}
+
+// A member Lease that was deleted and made again from a copy shows a heartbeat
+// that was seen long ago: its clock starts anew (R5), or a live session would be
+// ended before its time.
+func TestMemberLeaseReplacedByAnOlderCopy(t *testing.T) {
+	s := settled(t, "s1 s2", "a", "b")
+	a, b := s.replica("a"), s.replica("b")
+	name := lease.MemberLeaseName(sim.Group, a.Process)
+	again := lease.Configured{Shards: s.Config.Shards}
+	a.Deliver(again) // both renew now
+	b.Deliver(again)
+	s.Run(5 * time.Millisecond)
+	backup := s.Server.Lease(name).DeepCopy()
+	first := s.Now()
+	b.Watch.BreakOff(8300*time.Millisecond, true)
+	s.Run(8 * time.Second)
+	a.Deliver(again)
+	s.Run(5 * time.Millisecond)
+	s.cut(time.Minute, a)
+	s.Logf("*", "replaces the member Lease of a by an older copy")
+	s.Server.Remove(name)
+	s.Server.Create(backup)
+	s.Until(30*time.Second, func() bool { return s.Now()-first > 20*time.Second })
+	if incarnation(t, b) != 1 {
+		t.Error("b lapsed: that shows nothing")
+	}
+}
+
+// Somebody on the way strips annotations: claims that are carried out grant
+// nothing, and must not follow one another at the speed of the network.
+func TestAnnotationStripped(t *testing.T) {
+	for _, mode := range []lease.Mode{lease.SessionMode, lease.LeaseMode} {
+		t.Run(string(mode), func(t *testing.T) {
+			s := newScenario(t, "s1")
+			s.Config.Mode = mode
+			s.InstallLayout()
+			name := lease.ShardLeaseName(sim.Group, "s1")
+			s.Fate = func(r *sim.Replica, op lease.Op) (sim.Fate, bool) {
+				if op.Name == name && op.Verb == lease.Update {
+					delete(op.Lease.Annotations, lease.AnnotationAttempt)
+					delete(op.Lease.Annotations, lease.AnnotationSession)
+				}
+				return sim.Fate{}, false
+			}
+			s.Transcript = nil
+			s.Start("a")
+			s.Run(time.Minute)
+			if s.Checks.Requests["hand over"] > 200 {
+				t.Errorf("busy: %v", s.Checks.Requests)
+			}
+		})
+	}
+}
+
+// Records of the dead may vanish while somebody tries to end their sessions.
+func TestBackoffsOfTheDeadAreForgotten(t *testing.T) {
+	s := settled(t, "s1 s2", "a", "b")
+	s.Transcript = nil
+	for i := range 30 {
+		r := s.Start(fmt.Sprintf("x%d", i))
+		s.Run(4 * time.Second)
+		r.Crash()
+		name := lease.MemberLeaseName(sim.Group, r.Process)
+		s.Server.Remove(name)         // the garbage collector
+		for _, o := range s.Alive() { // both are told
+			o.Deliver(lease.Died{Replica: r.Process})
+		}
+		s.Run(4 * time.Second)
+		s.Server.Remove(name) // the garbage collector, with the Pod
+		s.Run(time.Second)
+	}
+	s.Run(100 * time.Second)
+	for _, r := range s.Alive() {
+		if n := r.Election.Retries(); n > 4 {
+			t.Errorf("%s remembers %d back-offs", r.Name, n)
+		}
 	}
 }

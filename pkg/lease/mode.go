@@ -32,10 +32,19 @@ func (m Mode) validate(parent *field.Path) field.ErrorList {
 	return nil
 }
 
-// leastInLeaseMode is the least LeaseDuration that other electors are trusted
-// with. client-go's compares Leases in whole seconds, so it may have seen the
-// last change of one up to a second before that was renewed for the last time.
-const leastInLeaseMode = 3 * time.Second
+// wholeSeconds is how long before its last renewal an elector that compares
+// Leases in whole seconds, as client-go's does, may have seen it change.
+const wholeSeconds = time.Second
+
+// ClockRateBound is [Timings.ClockRateBound] for shards that are renewed like
+// that: in lease mode it counts for other electors, too, whose patience begins
+// up to a second earlier.
+func (m Mode) ClockRateBound(t Timings) float64 {
+	if m == LeaseMode {
+		t.LeaseDuration -= wholeSeconds
+	}
+	return t.ClockRateBound()
+}
 
 // Validate tells what is wrong with m, or with using it together with t, which
 // is valid by itself; parent is the path of both.
@@ -43,9 +52,12 @@ func (m Mode) Validate(t Timings, parent *field.Path) field.ErrorList {
 	if unknown := m.validate(parent); unknown != nil {
 		return unknown
 	}
-	if m == LeaseMode && t.LeaseDuration < leastInLeaseMode {
+	// Should the wall clock be set back by less than a second, other electors
+	// see no change for up to another renewal.
+	least := t.RenewDeadline + max(t.RenewInterval, wholeSeconds) + wholeSeconds
+	if m == LeaseMode && t.LeaseDuration < least {
 		return field.ErrorList{field.Invalid(parent.Child("timings", "leaseDuration"), t.LeaseDuration.String(),
-			fmt.Sprintf("use %s or more in mode lease: other electors compare Leases in whole seconds", leastInLeaseMode))}
+			fmt.Sprintf("use %s or more in mode lease (renewDeadline, renewInterval or 1s, and 1s): other electors compare Leases in whole seconds", least))}
 	}
 	return nil
 }

@@ -153,6 +153,9 @@ const buryAfter = 10
 // sessions that ended long ago.
 func (e *Election) actPeers() {
 	maps.DeleteFunc(e.absent, func(identity string, _ Instant) bool { return !e.named(identity) })
+	maps.DeleteFunc(e.retry, func(name string, b backoff) bool { // of records that have gone
+		return e.view.isMember(name) && name != e.own && e.view.leases[name] == nil && !e.busy[name] && e.now >= b.until
+	})
 	if len(e.members) == 0 || e.members[0].Identity != e.Identity() || e.leaving {
 		return
 	}

@@ -87,7 +87,7 @@ func (e *Election) liveMembers() []Candidate {
 			continue
 		case e.memberOf(m.Holder) != known: // a copy of somebody else's
 			continue
-		case e.expired(m.Holder, m.Duration):
+		case e.over(m.Holder), e.expired(m.Holder, m.Duration):
 			continue
 		}
 		live = append(live, Candidate{Identity: m.Holder, Revision: m.Revision, Ready: m.Ready, Leaving: m.Leaving, Serves: m.Serves})

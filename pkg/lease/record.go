@@ -51,7 +51,9 @@ const (
 
 // foreignDuration stands in spec.leaseDurationSeconds of a shard Lease in
 // session mode: an elector that knows the standard rules alone must never
-// think it expired. 34 years, far from overflowing anyone's arithmetic.
+// think it expired. 34 years, far from overflowing anyone's arithmetic. An elector
+// that goes by its own configuration instead of the record, as client-go's did
+// before 0.27, is not kept off by it.
 const foreignDuration = 1 << 30
 
 // releasedDuration stands there once a shard was given back (R14).

@@ -44,8 +44,12 @@ func (e *Election) renewedUntil(c *claim, number string) Instant {
 // confirmTerm extends the validity of a term by the renewal that the watch has
 // shown (R6a, R9).
 func (e *Election) confirmTerm(c *claim, known *entry) {
-	if c.term.Mode == LeaseMode && e.view.settled(known) && e.renewedUntil(c, known.shard.Attempt) > e.now {
-		e.extendTerm(c, known.shard.Attempt)
+	if c.term.Mode != LeaseMode {
+		return
+	}
+	number := e.shownAttempt(known, known.shard.Attempt, c.sent)
+	if e.renewedUntil(c, number) > e.now {
+		e.extendTerm(c, number)
 	}
 }
 
@@ -77,6 +81,7 @@ func (e *Election) renewTerm(c *claim, known *entry) {
 	e.byItself(c, op.Lease)
 	epoch := c.term.Epoch
 	e.send(op, func(r Replied) {
+		c.sent.committed(op.Lease.Annotations[AnnotationAttempt], r)
 		if r.Outcome != OK && c.phase != idle && c.term.Epoch == epoch {
 			c.next = min(c.next, e.now) // as soon as the back-off is over
 		}

@@ -95,12 +95,21 @@ func (e *Election) watchSession() {
 		e.lapse(CauseEnded)
 	case own.member.Holder == id:
 		s.seen = true
-		if own.shown && e.view.settled(own) {
-			e.confirm(own.member.Attempt)
+		if own.shown {
+			e.confirm(e.shownAttempt(own, own.member.Attempt, s.sent))
 		}
 	case s.seen:
 		e.lapse(CauseEnded) // another session has taken the record over
 	}
+}
+
+// shownAttempt is the attempt on a Lease that the watch has shown: the one in
+// the record that is known, unless only a reply has told of that.
+func (e *Election) shownAttempt(known *entry, number string, sent attempts) string {
+	if e.view.settled(known) {
+		return number
+	}
+	return sent.upTo(e.view.shown)
 }
 
 // confirm extends the validity from the send of the attempt that the watch has
@@ -157,6 +166,7 @@ func (e *Election) renew() {
 	op.Stamp = StampRenew
 	sent := e.now
 	e.send(op, func(r Replied) {
+		s.sent.committed(number, r)
 		if r.Outcome != OK && s.confirmed < sent {
 			s.next = e.now // as soon as the back-off is over
 		}

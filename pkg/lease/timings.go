@@ -26,7 +26,8 @@ type Timings struct {
 	RenewDeadline time.Duration
 
 	// RenewInterval is the time between two heartbeats: the only request on
-	// Leases that a replica sends in a steady group. At least 100 ms.
+	// Leases that a replica sends in a steady group, unless it renews its shards
+	// one by one ([LeaseMode]). At least 100 ms.
 	RenewInterval time.Duration
 }
 

@@ -161,26 +161,38 @@ func (v *view) put(now Instant, l *coordinationv1.Lease) {
 
 func (v *view) decode(now Instant, l *coordinationv1.Lease, rv uint64, old *entry) *entry {
 	e := &entry{lease: l, rv: rv, shown: v.shows(l), changed: now, appeared: now}
-	if old != nil && old.lease.UID == l.UID {
+	// What was deleted and made again has shown no sign of life yet.
+	same := old != nil && old.lease.UID == l.UID
+	if same {
 		e.appeared = old.appeared
 	}
 	switch {
 	case v.isMember(l.Name):
 		e.member = DecodeMember(l)
 		v.remember(l.Name, e.member.Ended)
-		v.longest = max(v.longest, min(e.member.Duration, maxLeaseDuration))
-		if old != nil && old.member.Holder == e.member.Holder && old.member.Attempt == e.member.Attempt {
+		v.waitsFor(e.member.Duration)
+		if same && old.member.Holder == e.member.Holder && old.member.Attempt == e.member.Attempt {
 			e.changed = old.changed
 		}
 	case v.isLayout(l.Name):
 		e.layout = decodeLayout(l)
 	default:
 		e.shard = DecodeShard(l)
-		if old != nil && old.shard.Holder == e.shard.Holder && old.shard.heartbeat() == e.shard.heartbeat() {
+		if !e.shard.Session {
+			v.waitsFor(e.shard.Duration)
+		}
+		if same && old.shard.Holder == e.shard.Holder && old.shard.heartbeat() == e.shard.heartbeat() {
 			e.changed = old.changed
 		}
 	}
 	return e
+}
+
+// waitsFor takes in a LeaseDuration, of a replica or of another elector.
+func (v *view) waitsFor(d time.Duration) {
+	if d < foreignDuration*time.Second { // in session mode nobody waits for that
+		v.longest = max(v.longest, min(d, maxLeaseDuration))
+	}
 }
 
 // observe takes in one event of the watch. One that was shown before, such as

@@ -105,7 +105,7 @@ func TestExpiryClocks(t *testing.T) {
 	}{
 		{"another attempt", record(2, "x", "8", ""), second, first},
 		{"an annotation", record(2, "x", "7", "seen by me"), first, first},
-		{"deleted and made again", record(2, "y", "7", ""), first, second},
+		{"deleted and made again", record(2, "y", "7", ""), second, second},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			v := newView("g")

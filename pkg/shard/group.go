@@ -167,8 +167,8 @@ func (g *Group) Run(ctx context.Context) error {
 	g.started = true
 	g.mu.Unlock()
 	klog.FromContext(ctx).Info("Joining the group", "group", g.opts.Name, "namespace", g.opts.Namespace, "pod", g.opts.Pod,
-		"leaseDuration", g.opts.Timings.LeaseDuration, "renewDeadline", g.opts.Timings.RenewDeadline, "renewInterval", g.opts.Timings.RenewInterval,
-		"clockRateBound", fmt.Sprintf("%.2f", g.opts.Timings.ClockRateBound()))
+		"leaseDuration", g.opts.Timings.LeaseDuration, "renewDeadline", g.opts.Timings.RenewDeadline, "renewInterval", g.opts.Timings.RenewInterval, "mode", g.opts.Mode,
+		"clockRateBound", fmt.Sprintf("%.2f", g.opts.Mode.ClockRateBound(g.opts.Timings)))
 
 	g.leaveObituary(ctx)
 	base, stop := context.WithCancelCause(context.WithoutCancel(ctx))
