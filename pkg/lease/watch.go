@@ -88,9 +88,9 @@ func (d *Driver) list(ctx context.Context) (resourceVersion string, err error) {
 
 // watch hands over events until the watch ends, and returns the
 // resourceVersion to go on from. A watch that has shown nothing by the time at
-// which an own heartbeat must have been sent and answered is stuck: it is given up together
-// with its connection, early enough for the next one to show that heartbeat
-// before the RenewDeadline.
+// which an own heartbeat must have been sent and answered is stuck: it is given
+// up together with its connection, early enough for the next one to show that
+// heartbeat before the RenewDeadline.
 func (d *Driver) watch(ctx context.Context, from string) (resourceVersion string, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

@@ -4,7 +4,10 @@
 package main
 
 const (
+	assignFile     = "pkg/shard/assign.go"
 	claimFile      = "pkg/lease/claim.go"
+	layoutFile     = "pkg/lease/layout.go"
+	tenureFile     = "internal/sim/tenure.go"
 	listFile       = "internal/work/list.go"
 	writesFile     = "internal/work/writes.go"
 	simReplicaFile = "internal/sim/replica.go"
@@ -33,13 +36,8 @@ var mutants = []mutant{
 	one("R2", "goes on with a term whose transfer was sent", claimFile,
 		"	c.ended = endedTerm{uid: c.term.UID, epoch: c.term.Epoch}\n", ""),
 	one("R2", "takes an unknown outcome of a transfer for failure", claimFile,
-		`e.send(e.holderOp(c, known, successor, carried, "hand over"), nil)`,
-		`e.send(e.holderOp(c, known, successor, carried, "hand over"), func(r Replied) {
-		if r.Outcome == Unknown && c.phase == idle && successor != e.Identity() {
-			c.ended = endedTerm{}
-			e.grant(c, known)
-		}
-	})`),
+		"		if successor == e.Identity() && r.Outcome == OK {\n			e.claimed(c)\n		}\n",
+		"		if successor != e.Identity() && r.Outcome == Unknown && c.phase == idle {\n			c.ended = endedTerm{}\n			e.grant(c, known)\n		}\n"),
 	{
 		name: "lists again at any state, and believes it", rule: "R3",
 		edits: []edit{
@@ -63,12 +61,14 @@ var mutants = []mutant{
 	one("R5", "ends its session while work goes on", peerFile,
 		"if c.phase != idle || c.working > 0 || e.busy", "if c.phase == held || e.busy"),
 	one("R6a", "is valid by replies that the watch has not shown", sessionFile,
-		"if own.shown && e.view.settled(own) {", "if own.shown {"),
+		"	if e.view.settled(known) {\n		return number\n	}\n", "	if known != nil {\n		return number\n	}\n"),
 	one("R6b", "claims a Lease that was just made (deleted Lease frees at once)", claimFile,
 		"	due := known.appeared.Add(max(e.view.longest, e.cfg.Timings.LeaseDuration))\n	if e.now < due {",
 		"	due := known.appeared.Add(max(e.view.longest, e.cfg.Timings.LeaseDuration))\n	if e.now < due && len(e.shards) == 0 {"),
 	one("R6b", "believes a Lease restored from a backup", recordFile,
 		"l.UID != \"\" && l.Annotations[AnnotationClaimed] == string(l.UID)", `l.Annotations[AnnotationClaimed] != ""`),
+	one("R6b", "vouches for the first Lease by a layout record made anew", layoutFile,
+		"settled := e.layoutSettled(known)\n", "settled := e.layoutSettled(known) || e.now > 0\n"),
 	one("R7", "does not increment the epoch", claimFile,
 		"	return epoch + 1\n", "	return epoch\n"),
 	one("R8", "takes over after the RenewDeadline", peerFile,
@@ -82,6 +82,16 @@ var mutants = []mutant{
 		"	until := e.now.Add(e.cfg.Timings.RenewDeadline) + 0*at\n	if until <= e.now {"),
 	one("R9", "takes any attempt in the record for its last one", sessionFile,
 		"	at, ok := s.sent.find(number)\n", "	at, ok := s.sent.newest(), len(s.sent) > 0\n"),
+	one("R9", "ends a session without a resourceVersion", peerFile,
+		"	op.Lease.Annotations = annotate(op.Lease.Annotations, map[string]string{AnnotationEnded: identity})\n",
+		"	op.Lease.Annotations = annotate(op.Lease.Annotations, map[string]string{AnnotationEnded: identity})\n	op.Lease.ResourceVersion = \"\"\n"),
+	{
+		name: "writes over that its own session was ended", rule: "R1",
+		edits: []edit{
+			{sessionFile, "	case own.member.Holder == id && own.member.Ended == id:\n", "	case own.member.Holder == id && own.member.Ended == id && e.now < 0:\n"},
+			{sessionFile, "		ended = own.member.Ended\n", ""},
+		},
+	},
 	one("R10", "takes the death of a container's last run for that of this one", peerFile,
 		"slices.Contains(e.dead, e.view.who(identity).Replica)",
 		"slices.ContainsFunc(e.dead, func(r Replica) bool {\n		r.Boot = e.view.who(identity).Boot\n		return r == e.view.who(identity).Replica\n	})"),
@@ -90,6 +100,9 @@ var mutants = []mutant{
 	one("R14", "ignores how long a foreign holder asked for", claimFile,
 		"duration := cmp.Or(s.Duration, e.cfg.Timings.LeaseDuration)",
 		"duration := cmp.Or(e.cfg.Timings.LeaseDuration/2, s.Duration)"),
+	one("R14", "lets the standard rules take a Lease that a session holds", claimFile,
+		"	l.Spec.LeaseDurationSeconds = ptr.To[int32](foreignDuration)\n",
+		"	l.Spec.LeaseDurationSeconds = ptr.To(int32(e.cfg.Timings.LeaseDuration / time.Second))\n"),
 	one("R15", "lets the clocks of others run while it sees nothing", peerFile,
 		"return e.confirmedAt(max(since, e.session.since).Add(duration))",
 		"return e.now >= since.Add(duration)"),
@@ -105,7 +118,15 @@ var mutants = []mutant{
 	one("", "gives a shard away while work of an older term goes on", claimFile,
 		"if c.phase == draining && c.drained && c.working == 0 {", "if c.phase == draining && c.drained {"),
 	one("", "hands over to members that are not live", planFile,
-		"		case e.expired(m.Holder, m.Duration):\n			continue\n", ""),
+		"		case e.over(m.Holder), e.expired(m.Holder, m.Duration):\n			continue\n", ""),
+	one("", "moves shards to an older revision", assignFile,
+		" || taker.Revision < giver.Revision {", " {"),
+	one("", "gives shards to members that are not ready", assignFile,
+		"m.Ready && !m.Leaving && m.Can(shard)", "!m.Leaving && m.Can(shard)"),
+	one("", "does not tell the next holder what was written", claimFile,
+		"encodeMap(newest(known.shard.Carried, carried))", "encodeMap(newest(known.shard.Carried, nil))"),
+	one("", "pauses for as long as a 429 asks", machineFile,
+		"min(max(r.RetryAfter, 0), interval/2)", "min(max(r.RetryAfter, 0), 100*interval)"),
 	one("", "takes any later holder of a record for the end of a session", peerFile,
 		"return later.Replica == holder.Replica && later.Incarnation > holder.Incarnation",
 		"return later != holder"),
@@ -130,6 +151,10 @@ var mutants = []mutant{
 		"runs || !c.Valid || !c.Synced", "runs || !c.Synced"),
 	one("", "does not wait for what runs when it drains", listFile,
 		"		if of == t {\n			return false\n		}\n", "		_ = of\n"),
+	one("", "sends writes after the work has ended", writesFile,
+		"	if w.closed {\n", "	if w.closed && w.unanswered < 0 {\n"),
+	one("", "sends writes past the validity", tenureFile,
+		"return !w.over && w.held.validity.valid(w.r.now())", "return !w.over"),
 	one("R13", "takes a cancelled write for one that was not carried out", writesFile,
 		"return w.closed && w.unanswered == 0", "return w.closed"),
 	{
