@@ -57,7 +57,8 @@ test-unit: ## Run the tests that need no control plane
 	go test $(RACE) -shuffle=on -timeout=10m $(TESTFLAGS) ./...
 
 # The same seed is the same history: SEED=n shows one, with what each replica sees
-# if SIMFLAGS=-verbose.
+# if SIMFLAGS=-verbose, and of it what SIMFLAGS='-only ...' names: the minimiser
+# prints that.
 .PHONY: sim
 sim: ## Simulate HISTORIES of the election, or show that of one SEED
 	go run ./internal/sim/cmd/sim $(if $(SEED),-seed $(SEED),-histories $(HISTORIES)) $(SIMFLAGS)

@@ -117,7 +117,7 @@ func (c *chaos) drawFaults() {
 	f.conflict, f.throttled, f.rejected = maybe(0.2), maybe(0.2), maybe(0.1)
 	f.serverError, f.gatewayTimeout = maybe(0.2), maybe(0.2)
 	f.late, f.lateness = maybe(0.2), Span{0, max(6*c.scale, c.whiles.Most/2)}
-	f.repeated, f.bookmark = maybe(0.3), maybe(0.3)
+	f.repeated, f.bookmark, f.twice = maybe(0.3), maybe(0.3), maybe(0.2)
 	if c.chance(0.5) {
 		f.staleList = c.rng.IntN(30)
 	}

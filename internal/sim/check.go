@@ -42,6 +42,8 @@ type Checks struct {
 	beyond bool
 	// tokens is the newest fencing token of each shard.
 	tokens map[string]int64
+	// wrote is what the work of terms had written that were passed on.
+	wrote map[termKey]map[string]string
 }
 
 // Violation is something that must never be.
@@ -58,7 +60,10 @@ func (v *Violation) String() string {
 }
 
 func newChecks() Checks {
-	return Checks{tokens: map[string]int64{}, Granted: map[lease.Cause]int{}, Requests: map[string]int{}}
+	return Checks{
+		tokens: map[string]int64{}, wrote: map[termKey]map[string]string{},
+		Granted: map[lease.Cause]int{}, Requests: map[string]int{},
+	}
 }
 
 // Forget starts counting requests and terms anew.
@@ -151,6 +156,21 @@ func (w *World) checkToken(r *Replica, t lease.Term) {
 	w.Checks.tokens[t.Shard] = max(w.Checks.tokens[t.Shard], t.Token)
 }
 
+// checkCarried says that whoever is handed a shard is told of all that its last
+// holder had written.
+func (w *World) checkCarried(r *Replica, t lease.Term) {
+	if t.How != lease.CauseTransfer {
+		return
+	}
+	last := keyOf(t)
+	last.epoch--
+	for resource, wrote := range w.Checks.wrote[last] {
+		if told := t.Carried[resource]; parseRV(told) < parseRV(wrote) {
+			w.violatef(r, "carried", "%s is handed over at epoch %d with %s at %q, its last holder wrote %s", t.Shard, t.Epoch, resource, told, wrote)
+		}
+	}
+}
+
 // assign is the assignment that ships. It checks what a snapshot promises:
 // every member and every shard is in it once, in order.
 func (w *World) assign(s lease.Snapshot) lease.Plan {
@@ -177,17 +197,44 @@ func (w *World) checkClosed(r *Replica, t lease.Term) {
 
 func (w *World) checkPassed(r *Replica, p lease.Passed) {
 	w.Checks.Passed++
+	w.Checks.wrote[keyOf(p.Term)] = r.wrote[keyOf(p.Term)]
 	if _, ok := r.Terms[p.Term.Shard]; ok {
 		w.violatef(r, "order", "%s is passed on while its term goes on", p.Term.Shard)
 	}
 }
 
+// checkGives looks at whom a holder wants to give a shard to: nobody of an older
+// revision, as long as the holder itself is ready, and nobody whom its own view
+// can only have shown as not ready. A holder that may decide has a view no older
+// than its RenewDeadline (R6a).
+func (w *World) checkGives(r *Replica, effect lease.Effect) {
+	e, ok := effect.(lease.Revoked)
+	if !ok || !e.Graceful || e.Successor == "" {
+		return
+	}
+	view := w.now - r.Clock.true(r.Config.Timings.RenewDeadline)
+	if !w.Server.readySince(e.Successor, view) {
+		w.violatef(r, "successor", "%s is to be given to %s, which is not ready", e.Term.Shard, e.Successor)
+	}
+	for _, other := range w.Replicas {
+		if e.Cause == lease.CauseBalance && r.ready && recordOf(e.Successor) == lease.MemberLeaseName(Group, other.Process) &&
+			other.Config.Revision < r.Config.Revision {
+			w.violatef(r, "successor", "%s of revision %d is to be given to %s of revision %d",
+				e.Term.Shard, r.Config.Revision, other.Name, other.Config.Revision)
+		}
+	}
+}
+
 // checkSend is R2 and the rule that only one request is under way on a Lease: a
-// shard is not given away before the work of all its terms here has ended.
+// shard is not given away before the work of all its terms here has ended. No
+// update goes without the resourceVersion that it was derived from (R9).
 func (w *World) checkSend(r *Replica, op lease.Op) {
 	w.Checks.Requests[op.Why]++
 	if _, ok := r.underway[op.Name]; ok {
 		w.violatef(r, "order", "a second request on %s", op.Name)
+	}
+	if op.Verb == lease.Update && op.Lease.ResourceVersion == "" {
+		w.violatef(r, "compare-and-swap", "%s of %s is an update without a resourceVersion", op.Why, op.Name)
 	}
 	name, ours := strings.CutPrefix(op.Name, Group+".")
 	if op.Verb != lease.Update || !ours || op.Lease.Labels[lease.LabelKind] != lease.KindShard {
@@ -253,20 +300,33 @@ func (r *Replica) named(l *coordinationv1.Lease) bool {
 }
 
 // checkWritten counts what was changed, and says that every change of holder
-// that is committed raises the epoch.
+// that is committed raises the epoch, and that nobody takes back that its session
+// was ended (R1).
 func (w *World) checkWritten(r *Replica, op lease.Op, before *coordinationv1.Lease, reply lease.Replied) {
 	if reply.Outcome != lease.OK || op.Verb == lease.Get {
 		return
 	}
 	w.Checks.Written++
 	after := reply.Lease
-	if op.Verb != lease.Update || before == nil || after.Labels[lease.LabelKind] != lease.KindShard {
+	if op.Verb != lease.Update || before == nil {
+		return
+	}
+	if op.Name == lease.MemberLeaseName(Group, r.Process) {
+		w.checkStaysEnded(r, lease.DecodeMember(before), lease.DecodeMember(after))
+	}
+	if after.Labels[lease.LabelKind] != lease.KindShard {
 		return
 	}
 	holder := ptr.Deref(after.Spec.HolderIdentity, "")
 	was, is := ptr.Deref(before.Spec.LeaseTransitions, 0), ptr.Deref(after.Spec.LeaseTransitions, 0)
 	if holder != "" && holder != ptr.Deref(before.Spec.HolderIdentity, "") && is <= was && was < math.MaxInt32 {
 		w.violatef(r, "epoch", "%s changes hands at epoch %d, after epoch %d", after.Name, is, was)
+	}
+}
+
+func (w *World) checkStaysEnded(r *Replica, was, is lease.Member) {
+	if was.Holder == is.Holder && was.Ended == was.Holder && is.Ended != is.Holder {
+		w.violatef(r, "session", "%s was ended, and goes on", is.Holder)
 	}
 }
 

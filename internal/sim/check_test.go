@@ -52,6 +52,48 @@ func TestChecksFindWhatIsWrong(t *testing.T) {
 			holder.do(lease.Send{Op: op})
 			holder.do(lease.Send{Op: op})
 		}},
+		{"an update without a resourceVersion", "compare-and-swap", func(w *World, holder, _ *Replica) {
+			l := w.Server.Lease(lease.MemberLeaseName(Group, holder.Process)).DeepCopy()
+			l.ResourceVersion = ""
+			holder.do(lease.Send{Op: lease.Op{ID: 1000, Verb: lease.Update, Name: l.Name, Lease: l}})
+		}},
+		{"a session that takes back that it was ended", "session", func(_ *World, holder, _ *Replica) {
+			holder.w.checkStaysEnded(holder, lease.Member{Holder: "a", Ended: "a"}, lease.Member{Holder: "a"})
+		}},
+		{"handed over without what was written", "carried", func(w *World, holder, other *Replica) {
+			mine := term(holder)
+			holder.wrote[keyOf(mine)] = map[string]string{"things": "7"}
+			holder.end(mine)
+			holder.do(lease.Passed{Term: mine})
+			mine.Identity, mine.Epoch, mine.How = other.Identity, mine.Epoch+1, lease.CauseTransfer
+			w.checkCarried(other, mine)
+		}},
+		{"given to one that is not ready", "successor", func(w *World, holder, other *Replica) {
+			other.Deliver(lease.Reported{})
+			w.Run(time.Minute)
+			w.checkGives(holder, lease.Revoked{Term: term(holder), Graceful: true, Successor: other.Identity})
+		}},
+		{"given to an older revision", "successor", func(w *World, holder, other *Replica) {
+			holder.Config.Revision = 1
+			w.checkGives(holder, lease.Revoked{Term: term(holder), Graceful: true, Cause: lease.CauseBalance, Successor: other.Identity})
+		}},
+		{"held while the standard rules let another take it", "exclusion", func(w *World, _, _ *Replica) {
+			w.checkForeign(lease.ShardLeaseName(Group, "s1"))
+		}},
+		{"a write sent after the work has ended", "fence", func(_ *World, holder, _ *Replica) {
+			over := holder.tenures[keyOf(term(holder))]
+			over.drained = true
+			over.checkSent(object{key: "s1-1"})
+		}},
+		{"a write sent past the validity", "fence", func(_ *World, holder, _ *Replica) {
+			holder.promised.session = holder.now()
+			holder.tenures[keyOf(term(holder))].checkSent(object{key: "s1-1"})
+		}},
+		{"a write of a term that is over", "fence", func(_ *World, holder, _ *Replica) {
+			mine := term(holder)
+			holder.end(mine)
+			holder.tenures[keyOf(mine)].checkSent(object{key: "s1-1"})
+		}},
 		{"left while it holds a shard", "leaving", func(_ *World, holder, _ *Replica) { holder.do(lease.Left{}) }},
 		{"a machine that panics", "panic", func(_ *World, holder, _ *Replica) { holder.Deliver(lease.Observed{}) }},
 	} {

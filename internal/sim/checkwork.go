@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/shardctl/shardctl/internal/work"
+	"github.com/shardctl/shardctl/pkg/lease"
 )
 
 // WorkCounts are what was done to objects.
@@ -96,12 +97,26 @@ func (w *tenure) checkStart(key string) {
 	}
 }
 
-// checkSent says that the fence lets a write pass only within a valid term whose
-// work has not ended.
+// checkSent is G2 at the instant at which a write leaves the process: its term is
+// the one that the process holds, its work has not been said to have ended, and
+// the validity that the machine has promised lasts. It asks nothing of what the
+// fence goes by.
 func (w *tenure) checkSent(o object) {
-	if !w.valid() || w.drained {
-		w.r.w.violatef(w.r, "fence", "a write of %s is sent in epoch %d, which is over", o.key, w.held.Epoch)
+	r, t := w.r, w.held.Term
+	have := r.Terms[t.Shard]
+	switch {
+	case w.drained:
+		r.w.violatef(r, "fence", "a write of %s is sent in epoch %d, whose work was said to have ended", o.key, t.Epoch)
+	case have == nil || keyOf(have.Term) != keyOf(t):
+		r.w.violatef(r, "fence", "a write of %s is sent in epoch %d, which is over", o.key, t.Epoch)
+	case !r.promised.cover(t, r.now()):
+		r.w.violatef(r, "fence", "a write of %s is sent in epoch %d past its validity", o.key, t.Epoch)
 	}
+}
+
+// cover tells whether a term of the present session may be acted on.
+func (p *promises) cover(t lease.Term, now lease.Instant) bool {
+	return now < p.session && (t.Mode != lease.LeaseMode || now < p.terms[t.Shard])
 }
 
 // checkDrained says that nothing of a term runs when its work is said to have

@@ -30,6 +30,7 @@ var templates = []template{
 	{"claim of unknown outcome", (*director).unknownClaim},
 	{"shard's Lease deleted behind its holder's back", (*director).deletedShard},
 	{"shard's Lease restored behind its holder's back", (*director).restoredShard},
+	{"layout record deleted, and a shard's Lease with it", (*director).deletedLayout},
 	{"member's Lease deleted", (*director).deletedMember},
 	{"record made anew by a late request", (*director).lateRecord},
 	{"restart in the Pod while a renewal is under way", (*director).restartedInPod},
@@ -71,6 +72,12 @@ func newDirected(w *World, c *chaos) *History {
 // Lease is old enough to be deleted: see aged.
 func (d *director) settle(n int) {
 	d.w.InstallLayout()
+	d.gather(n)
+}
+
+// gather does so in a group whose layout record, if there is none, its first
+// member has to make.
+func (d *director) gather(n int) {
 	for range n {
 		d.join()
 		d.w.Run(d.w.Config.Timings.RenewInterval / 4)

@@ -19,20 +19,24 @@
 // # What it checks
 //
 // After everything that happens, by true time: no two replicas may act for one
-// shard (G1); whoever takes a shard has ended the session of its holder (R1); a
-// shard is given away only after the work has ended (R2); fencing tokens and
-// epochs rise (R3, R7); a term ends once; at most one request is under way on a
-// Lease; nobody is busier than it should be. After the faults have healed:
-// every shard is held again in time (G5), shares are even (G6), and a stable
-// group moves nothing and sends heartbeats only.
+// shard (G1), nor may one when the standard rules let a foreign elector take its
+// Lease (R14); whoever takes a shard has ended the session of its holder, which
+// nobody takes back (R1); a shard is given away only after the work has ended
+// (R2), to a member that was ready and of no older revision, who is told of all
+// that was written; fencing tokens and epochs rise (R3, R7); a term ends once; at
+// most one request is under way on a Lease, and no update without its
+// resourceVersion; nobody is busier than it should be. After the faults have
+// healed: every shard is held again in time (G5), shares are even (G6), and a
+// stable group moves nothing and sends heartbeats only.
 //
 // Of the work: a reconcile starts only within the validity of a term that takes
 // keys, with a complete cache, and is the only one of its key in the process; a
-// write is sent only within the validity (G2); the work of a term is said to have
-// ended only when no reconcile of it runs and its writes were answered, or have
-// gone unanswered for the drain's time-out (R13). After the faults have healed:
-// every object is reconciled as it was last changed, or later (G4), deleted ones
-// where a finalizer holds them.
+// write leaves the process only within the validity that the machine promised, and
+// before the work of its term was said to have ended (G2); the work of a term is
+// said to have ended only when no reconcile of it runs and its writes were
+// answered, or have gone unanswered for the drain's time-out (R13). After the
+// faults have healed: every object is reconciled as it was last changed, or later
+// (G4), deleted ones where a finalizer holds them.
 //
 // In some histories the clocks are further apart than the stated bound (R8):
 // there two holders are possible, and counted.
@@ -47,16 +51,19 @@
 //
 // # What it cannot show
 //
-// That the driver, the client and the watch of pkg/lease do as the model does:
-// the tests of pkg/lease and those on a real control plane look at that. Nor
-// anything about a write that is under way in the API server while its term
-// ends, which no client can prevent: see the server fence. Nor that the API
-// server keeps its promises; it is taken to be one linear history.
+// That the driver, the client and the watch of pkg/lease do as the model does: the
+// tests of pkg/lease and those on a real control plane look at that. The fence
+// here is the simulator's own, as simple as a fence can be: the RoundTripper of
+// pkg/shard is tested there. Nor anything about a write that is under way in the
+// API server while its term ends, which no client can prevent: see the server
+// fence. Nor that the API server keeps its promises; it is taken to be one linear
+// history.
 //
 // # How it is used
 //
 // `make sim` runs 20,000 histories, `make sim SEED=n` shows one; the first that
-// violates anything is made as short as it gets ([Minimize]). The histories that
-// everyone should read are in testdata; they are written anew with -update. Tests
-// set up a World by hand. Time passes only in [World.Run] and [World.Until].
+// violates anything is made as short as it gets ([Minimize]), and can be kept as
+// a regression: regressions_test.go says how. The histories that everyone should
+// read are in testdata; they are written anew with -update. Tests set up a World
+// by hand. Time passes only in [World.Run] and [World.Until].
 package sim

@@ -22,11 +22,11 @@ type Faults struct {
 
 	// Chances of a request: never to get there, never to be answered, to be
 	// refused, to fail before or after it was carried out, to be held back for
-	// long.
+	// long, to be sent again by a layer below.
 	lost, mute                    float64
 	conflict, throttled, rejected float64
 	serverError, gatewayTimeout   float64
-	late                          float64
+	late, twice                   float64
 	lateness                      Span
 
 	repeated     float64 // chance of a reply or an event to come twice
@@ -56,6 +56,11 @@ type Fate struct {
 	Refusal lease.Outcome
 	// TimedOut: it is carried out, and answered with a 504.
 	TimedOut bool
+	// RetryAfter is the pause that a 429 asks for; 0: none.
+	RetryAfter time.Duration
+	// Again is how long after the first a second copy gets there, sent by a layer
+	// below us that has lost the answer to the first: the second answers. 0: none.
+	Again time.Duration
 }
 
 // Link is what is between a process and the API server.
@@ -85,6 +90,7 @@ func (l *Link) drawFate(s *source) Fate {
 		drawn.Refusal = lease.Conflict
 	case s.strikes(Refused429, f.throttled):
 		drawn.Refusal = lease.Throttled
+		drawn.RetryAfter = time.Duration(s.rng.IntN(31)) * time.Second
 	case s.strikes(Refused403, f.rejected):
 		drawn.Refusal = lease.Rejected
 	case s.strikes(Failed500, f.serverError):
@@ -135,13 +141,11 @@ func (s *source) strikes(kind Kind, p float64) bool {
 func (s *source) happens(kind Kind) bool {
 	s.strike++
 	fault := Strike{Kind: kind, At: s.w.now, source: s.id, nth: s.strike}
-	if s.w.omitted.omits(fault) {
+	if !s.w.only.strikes(fault) {
 		return false
 	}
 	s.w.Checks.Faults[kind]++
-	if s.w.noting {
-		s.w.struck = append(s.w.struck, fault)
-	}
+	s.w.struck = append(s.w.struck, fault)
 	return true
 }
 
@@ -153,18 +157,4 @@ type Strike struct {
 
 	source uint32
 	nth    uint32
-}
-
-// name tells the faults of a seed apart.
-func (s Strike) name() [2]uint32 { return [2]uint32{s.source, s.nth} }
-
-// omissions are faults, and objects, that are left out of a history.
-type omissions struct {
-	objects bool
-	kinds   [kinds]bool
-	strikes map[[2]uint32]bool // by name
-}
-
-func (o *omissions) omits(s Strike) bool {
-	return o.kinds[s.Kind] || len(o.strikes) > 0 && o.strikes[s.name()]
 }

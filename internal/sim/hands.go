@@ -5,6 +5,7 @@ package sim
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -95,6 +96,7 @@ func (c *chaos) foreignOne() {
 		return
 	}
 	c.w.logf("*", "%s holds %s", foreigner, name)
+	c.w.checkForeign(name)
 	edit := func(l *coordinationv1.Lease) {
 		epoch := ptr.Deref(l.Spec.LeaseTransitions, -1)
 		if ptr.Deref(l.Spec.HolderIdentity, "") != foreigner {
@@ -106,6 +108,21 @@ func (c *chaos) foreignOne() {
 		l := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: name}}
 		edit(l)
 		s.Create(l)
+	}
+}
+
+// checkForeign is G1 where an elector that knows the standard rules only takes a
+// Lease, as those allow (R14): none of ours may act for its shard any more.
+func (w *World) checkForeign(name string) {
+	current := w.Server.leases[name]
+	if current == nil || w.Checks.beyond {
+		return
+	}
+	shard := strings.TrimPrefix(name, Group+".")
+	for _, r := range w.Replicas {
+		if r.Holds(shard) && r.Terms[shard].UID == current.UID {
+			w.violatef(r, "exclusion", "%s is held at epoch %d while the standard rules let %s take it", shard, r.Terms[shard].Epoch, foreigner)
+		}
 	}
 }
 

@@ -33,12 +33,14 @@ type History struct {
 }
 
 // NewHistory makes the history of a seed. It is a function of that.
-func NewHistory(seed uint64) *History { return newHistory(seed, omissions{}) }
+func NewHistory(seed uint64) *History { return newHistory(seed, nil) }
 
-// newHistory leaves faults out.
-func newHistory(seed uint64, omitted omissions) *History {
+// NewHistoryOf makes what was kept of the history of a seed.
+func NewHistoryOf(seed uint64, only Selection) *History { return newHistory(seed, &only) }
+
+func newHistory(seed uint64, only *Selection) *History {
 	w := New(seed, quick[0])
-	w.omitted, w.noting = omitted, omitted.strikes != nil
+	w.only = only
 	c := newChaos(w)
 	var shards []string
 	for i := range 1 + c.rng.IntN(4) {
@@ -49,7 +51,7 @@ func newHistory(seed uint64, omitted omissions) *History {
 	if c.chance(shareDirected) && c.happens(Directed) {
 		h = newDirected(w, c)
 	}
-	if c.chance(shareWithObjects) && !omitted.objects {
+	if c.chance(shareWithObjects) && only.objects() {
 		h.user = w.populate(c.scale)
 	}
 	return h
@@ -110,7 +112,6 @@ func (h *History) converge() {
 		w.violatef(nil, "liveness", "held %s after the repair: %s; %s", limit, w.Holders(), w.records())
 	}
 	h.Unheld = float64(w.now-repaired) / float64(limit)
-	w.reconciled()
 	// The dead have a share, and a session, until their LeaseDuration has passed
 	// for somebody who sees.
 	w.Run(max(h.slowly(h.chaos.scale)+time.Second, repaired+limit-w.now))
@@ -118,23 +119,31 @@ func (h *History) converge() {
 	if !w.Until(limit, h.even) {
 		w.violatef(nil, "balance", "%s after the repair: %s", limit, w.Holders())
 	}
+	// Only now: who holds a shard when the faults heal may not know yet that its
+	// Lease is gone, and the next one has to wait (R6b).
+	w.reconciled()
 }
 
 // heldAgain is how long after the repair every shard is held again: a request
 // that was lost has to time out, and the back-off to pass, before the session is
 // valid; from then on a LeaseDuration has to pass (R15); and a second is for
 // confirming the view, ending the session, claiming the shard, and for waiting
-// in turn. All of it by the slowest clock. A record without labels is found only
+// in turn. All of it by the slowest clock. A 429 may have asked for a pause, of
+// which half a RenewInterval is granted. A record without labels is found only
 // when somebody wants to end its session: its silence is observed from then on.
 // Where nothing was lost, it is a LeaseDuration and a second: see
 // [director.crash].
 func (h *History) heldAgain() time.Duration {
 	var lost time.Duration
 	for _, t := range h.chaos.timings {
-		lost = max(lost, t.RequestTimeout()+t.RenewInterval/4)
+		pause := t.RenewInterval / 4
+		if h.World.Checks.Faults[Refused429] > 0 {
+			pause += t.RenewInterval / 2
+		}
+		lost = max(lost, t.RequestTimeout()+pause)
 	}
 	silence := h.chaos.scale
-	if h.World.Checks.Faults[LeaseUnlabelled] > 0 {
+	if h.World.Server.hidesMember() {
 		silence *= 2
 	}
 	return h.slowly(lost + silence + time.Second)
@@ -180,8 +189,17 @@ func (h *History) even() bool {
 	return h.allHeld()
 }
 
-// watched is how long a stable group is watched.
-const watched = 4 * time.Second
+// minWatched is how long a stable group is watched at least.
+const minWatched = 4 * time.Second
+
+// watched is long enough for two heartbeats of everybody.
+func (h *History) watched() time.Duration {
+	watched := minWatched
+	for _, r := range h.World.Alive() {
+		watched = max(watched, 2*r.Clock.true(r.Config.Timings.RenewInterval))
+	}
+	return watched
+}
 
 // steady checks that a group left alone moves nothing and sends heartbeats, in
 // lease mode one renewal per shard and RenewInterval, and nothing else.
@@ -193,6 +211,7 @@ func (h *History) steady() {
 	w.Run(time.Second) // what became due just now is still under way
 	w.Forget()
 	before := w.Holders()
+	watched := h.watched()
 	w.Run(watched)
 	checks := &w.Checks
 	if now := w.Holders(); now != before {

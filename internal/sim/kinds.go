@@ -12,6 +12,7 @@ const (
 	ReplyLost
 	RequestHeld
 	ReplyHeld
+	RequestRepeated
 	Repeated
 	Refused409
 	Refused429
@@ -56,6 +57,7 @@ var names = [kinds]string{
 	ReplyLost:          "reply lost after the request was carried out",
 	RequestHeld:        "request held back",
 	ReplyHeld:          "reply held back",
+	RequestRepeated:    "request carried out twice, the second answers",
 	Repeated:           "reply or event repeated",
 	Refused409:         "refused with 409",
 	Refused429:         "refused with 429",

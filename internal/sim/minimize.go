@@ -19,49 +19,58 @@ type Minimal struct {
 	Strikes []Strike
 	Of      int
 
-	omitted omissions
-	build   func(omissions) *History
+	objects bool
+	build   func(*Selection) *History
 }
 
 // Minimize makes the history of a seed, which is known to violate something, as
 // short as it gets until ctx is done: the objects and whole kinds of faults are
-// left out first, then ever smaller groups of single ones, as long as the same kind of violation
-// remains (delta debugging: Zeller, Hildebrandt 2002). Nil if the seed violates
+// left out first, then ever smaller groups of single ones, as long as the same
+// kind of violation remains, and all of it again until nothing more can be left
+// out (delta debugging: Zeller, Hildebrandt 2002). Nil if the seed violates
 // nothing.
 func Minimize(ctx context.Context, seed uint64) *Minimal {
-	m := minimize(ctx, func(o omissions) *History { return newHistory(seed, o) })
+	m := minimize(ctx, func(only *Selection) *History { return newHistory(seed, only) })
 	if m != nil {
 		m.Seed = seed
 	}
 	return m
 }
 
-func minimize(ctx context.Context, build func(omissions) *History) *Minimal {
-	m := &Minimal{build: build, omitted: omissions{strikes: map[[2]uint32]bool{}}}
-	m.Violation, m.Strikes = m.attempt(m.omitted)
+func minimize(ctx context.Context, build func(*Selection) *History) *Minimal {
+	h := build(nil)
+	m := &Minimal{build: build, Violation: h.Run(), Strikes: h.World.struck, objects: h.user != nil}
 	if m.Violation == nil {
 		return nil
 	}
 	m.Of = len(m.Strikes)
-	if ctx.Err() == nil {
-		idle := m.omitted
-		idle.objects = true
-		m.try(idle, m.Of)
+	// What could not be left out before may be once other faults are gone.
+	for ctx.Err() == nil && m.shrink(ctx) {
+	}
+	return m
+}
+
+// shrink leaves out what it can, and tells whether it was anything.
+func (m *Minimal) shrink(ctx context.Context) bool {
+	objects, left := m.objects, len(m.Strikes)
+	if m.objects {
+		m.try(selectStrikes(false, m.Strikes))
 	}
 	for kind := range kinds {
-		if ctx.Err() != nil {
-			return m
-		}
-		if slices.ContainsFunc(m.Strikes, func(s Strike) bool { return s.Kind == kind }) {
-			without := m.omitted
-			without.kinds[kind] = true
-			m.try(without, len(m.Strikes)-1)
-		}
+		m.dropKind(ctx, kind)
 	}
 	for size := (len(m.Strikes) + 1) / 2; size > 0; size /= 2 {
 		m.dropGroups(ctx, size)
 	}
-	return m
+	return m.objects != objects || len(m.Strikes) < left
+}
+
+// dropKind leaves out all faults of a kind.
+func (m *Minimal) dropKind(ctx context.Context, kind Kind) {
+	rest := slices.DeleteFunc(slices.Clone(m.Strikes), func(s Strike) bool { return s.Kind == kind })
+	if ctx.Err() == nil && len(rest) < len(m.Strikes) {
+		m.try(selectStrikes(m.objects, rest))
+	}
 }
 
 // dropGroups leaves out one group of so many faults after the other, the latest
@@ -69,47 +78,38 @@ func minimize(ctx context.Context, build func(omissions) *History) *Minimal {
 func (m *Minimal) dropGroups(ctx context.Context, size int) {
 	for end := len(m.Strikes); end > 0 && ctx.Err() == nil; {
 		begin := max(0, end-size)
-		without := m.omitted
-		without.strikes = map[[2]uint32]bool{}
-		for name := range m.omitted.strikes {
-			without.strikes[name] = true
-		}
-		for _, s := range m.Strikes[begin:end] {
-			without.strikes[s.name()] = true
-		}
-		m.try(without, len(m.Strikes)-1)
+		m.try(selectStrikes(m.objects, slices.Concat(m.Strikes[:begin], m.Strikes[end:])))
 		end = min(begin, len(m.Strikes))
 	}
 }
 
-// try leaves faults out for good if the same kind of violation remains with so
-// many faults at most: without one, others may come to strike.
-func (m *Minimal) try(without omissions, most int) {
-	v, struck := m.attempt(without)
-	if v != nil && v.Kind == m.Violation.Kind && len(struck) <= most {
-		m.omitted, m.Violation, m.Strikes = without, v, struck
+// try keeps only these for good if the same kind of violation remains. Fewer of
+// them may strike.
+func (m *Minimal) try(only *Selection) {
+	h := m.build(only)
+	if v := h.Run(); v != nil && v.Kind == m.Violation.Kind {
+		m.Violation, m.Strikes, m.objects = v, h.World.struck, only.Objects
 	}
 }
 
-func (m *Minimal) attempt(o omissions) (*Violation, []Strike) {
-	h := m.build(o)
-	return h.Run(), h.World.struck
-}
+// Only is what is left: [NewHistoryOf] it is the minimal history.
+func (m *Minimal) Only() *Selection { return selectStrikes(m.objects, m.Strikes) }
 
-// Print writes the faults that are left, and the end of the story.
+// Print writes the faults that are left, how to see them again, and the story.
 func (m *Minimal) Print(out io.Writer) error {
-	fmt.Fprintf(out, "minimised: %s\n%d of %d faults are left:\n", m.Violation, len(m.Strikes), m.Of)
+	fmt.Fprintf(out, "minimised: %s\n%s\n%d of %d faults are left:\n",
+		m.Violation, Command(m.Seed, m.Only()), len(m.Strikes), m.Of)
 	for i, s := range m.Strikes {
 		fmt.Fprintf(out, "%4d. at %.3f s: %s\n", i+1, s.At.Seconds(), s.Kind)
 	}
-	story := &Story{Last: lastLines}
-	h := m.build(m.omitted)
-	h.Log(story, false)
-	h.Run()
-	_, err := story.WriteTo(out)
+	_, err := m.build(m.Only()).Tell(out)
 	return err
 }
 
-// lastLines of a story are shown of a minimised history: what comes before them
-// is in the transcript of the seed.
-const lastLines = 100
+// Command is how to see the history of a seed, or what is kept of it, again.
+func Command(seed uint64, only *Selection) string {
+	if only == nil {
+		return fmt.Sprintf("make sim SEED=%d", seed)
+	}
+	return fmt.Sprintf("make sim SEED=%d SIMFLAGS='-only %s'", seed, only)
+}

@@ -20,7 +20,7 @@ type reconcile struct {
 	// the resourceVersion shown.
 	found bool
 	shown uint64
-	write *write // under way
+	open  *write // under way
 	// deaf: it ignores that its context was cancelled.
 	deaf, returned bool
 }
@@ -51,12 +51,22 @@ func (one *reconcile) act() {
 		one.end(work.Succeeded)
 	case desired.deleting && desired.finalizer:
 		desired.finalizer = false
-		one.send(desired)
+		one.write(desired)
 	case desired.observed != desired.generation:
 		desired.observed = desired.generation
-		one.send(desired)
+		one.write(desired)
 	default:
 		one.end(work.Succeeded)
+	}
+}
+
+// write sends a write. Some leave a goroutine behind, which sends it again when
+// the reconcile has returned, or the work of its term has ended.
+func (one *reconcile) write(o object) {
+	in := one.t.c.in
+	one.send(o)
+	if in.chance.chance(0.02) {
+		one.t.r.after(one.t.r.w.Faults.WorkReturns.draw(in.chance.rng), func() { one.send(o) })
 	}
 }
 
@@ -107,7 +117,7 @@ func (one *reconcile) send(o object) {
 	}
 	t.checkSent(o)
 	sent, sentAt := &write{by: one}, w.now
-	one.write = sent
+	one.open = sent
 	t.open = append(t.open, sent)
 	f := r.drawFate(&in.chance)
 	r.after(giveUp, func() { one.end(work.Failed) })
@@ -142,7 +152,7 @@ func (s *write) answer(o lease.Outcome, rv uint64) {
 	}
 	s.done = true
 	one, t := s.by, s.by.t
-	one.write = nil
+	one.open = nil
 	t.open = slices.DeleteFunc(t.open, func(other *write) bool { return other == s })
 	t.writes.Answered()
 	result := work.Failed

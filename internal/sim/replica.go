@@ -52,6 +52,7 @@ type Replica struct {
 	own         map[string]*validity // of terms that are renewed by themselves
 	promised    promises
 	leaving     bool // it was told to leave
+	ready       bool // it was last told that it is
 
 	process  source // chance of what happens to the process
 	requests source // chance of what happens to its requests
@@ -66,6 +67,8 @@ type Replica struct {
 
 	underway map[string]uint64 // Lease -> request
 	closed   map[termKey]bool  // terms that were revoked for good or passed on
+	// wrote is what the work of terms had written when it ended.
+	wrote map[termKey]map[string]string
 }
 
 // arrived is an event that a paused process has not looked at yet.
@@ -104,7 +107,7 @@ func (w *World) StartOn(pod string, clock Clock, cfg lease.Config) *Replica {
 		Terms: map[string]*Held{}, Work: map[termKey]bool{},
 		w: w, session: &validity{}, own: map[string]*validity{}, promised: promises{terms: map[string]lease.Instant{}}, process: w.newSource(), requests: w.newSource(),
 		controllers: map[string]*controller{}, tenures: map[termKey]*tenure{},
-		underway: map[string]uint64{}, closed: map[termKey]bool{},
+		underway: map[string]uint64{}, closed: map[termKey]bool{}, wrote: map[termKey]map[string]string{},
 	}
 	if boot > 1 {
 		r.Name += "/" + strconv.Itoa(boot)
@@ -142,9 +145,12 @@ func (r *Replica) step(ev lease.Event) {
 		r.answered(ev.ID)
 	case lease.Drained:
 		delete(r.Work, keyOf(ev.Term))
+		r.wrote[keyOf(ev.Term)] = ev.Wrote
 		r.end(ev.Term)
 	case lease.Leave:
 		r.leaving = true
+	case lease.Reported:
+		r.ready = ev.Ready
 	case lease.Tick:
 		r.Rates.ticked(r)
 	default:
@@ -157,6 +163,7 @@ func (r *Replica) step(ev lease.Event) {
 	}
 	for _, effect := range decided {
 		r.w.checkDecided(r, now, effect)
+		r.w.checkGives(r, effect)
 	}
 	if len(decided) > 0 {
 		r.carryOut(append([]lease.Effect(nil), decided...))
@@ -202,6 +209,7 @@ func (r *Replica) do(effect lease.Effect) {
 		r.w.checkGranted(r, effect.Term)
 		r.hold(effect.Term)
 		r.w.checkToken(r, effect.Term)
+		r.w.checkCarried(r, effect.Term)
 		r.beginWork(effect.Term)
 		r.w.checkExclusion()
 	case lease.Revoked:

@@ -21,6 +21,10 @@ type request struct {
 	answered bool
 }
 
+// resentWithin is how long it takes at most to send a request again, on another
+// connection than the one that broke.
+const resentWithin = 300 * time.Millisecond
+
 // send sends a request.
 func (r *Replica) send(op lease.Op) {
 	w := r.w
@@ -35,12 +39,22 @@ func (r *Replica) send(op lease.Op) {
 	if w.Fate != nil {
 		f, ok = w.Fate(r, q.op)
 	}
-	if !ok {
+	if ok { // a given fate does not get past a cut
+		f.Lost, f.Mute = f.Lost || w.now < r.CutRequests, f.Mute || w.now < r.CutReplies
+	} else {
 		f = r.drawFate(&r.requests)
+		if r.requests.strikes(RequestRepeated, w.Faults.twice) {
+			f.Again = Span{time.Millisecond, resentWithin}.draw(r.requests.rng)
+		}
 	}
 	w.agenda.add(r.Clock.When(q.timeout), func() { q.answer(lease.Replied{ID: op.ID, Outcome: lease.Unknown}) })
 	if f.Lost {
 		return
+	}
+	if f.Again > 0 {
+		second := f
+		w.after(f.Request+f.Again, func() { q.arrive(second) })
+		f.Mute = true
 	}
 	w.after(f.Request, func() { q.arrive(f) })
 }
@@ -51,7 +65,7 @@ func (q *request) arrive(f Fate) {
 	if w.severed(q.sent) {
 		return
 	}
-	reply := lease.Replied{ID: q.op.ID, Outcome: f.Refusal}
+	reply := lease.Replied{ID: q.op.ID, Outcome: f.Refusal, RetryAfter: f.RetryAfter}
 	if f.Refusal == lease.OK {
 		before := w.Server.Lease(q.op.Name)
 		reply.Outcome, reply.Lease = w.Server.Do(q.op)

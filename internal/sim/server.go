@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -43,9 +44,10 @@ type Server struct {
 }
 
 // Change is one step of the history: at resourceVersion RV, the Lease Before
-// was replaced by the Lease After. Either may be nil.
+// was replaced by the Lease After, at the true time At. Either may be nil.
 type Change struct {
 	RV            uint64
+	At            time.Duration
 	Before, After *coordinationv1.Lease
 }
 
@@ -174,7 +176,7 @@ func (s *Server) commit(before, after *coordinationv1.Lease) *coordinationv1.Lea
 	} else {
 		delete(s.leases, before.Name)
 	}
-	s.history = append(s.history, Change{RV: s.rv, Before: before, After: after})
+	s.history = append(s.history, Change{RV: s.rv, At: s.now(), Before: before, After: after})
 	s.Changed()
 	return after
 }
@@ -199,6 +201,27 @@ func (s *Server) list(rv uint64) lease.Listed {
 	return listed
 }
 
+// readySince tells whether the record of a session has said that it is ready, at
+// some time since then.
+func (s *Server) readySince(session string, since time.Duration) bool {
+	ready := func(l *coordinationv1.Lease) bool {
+		if l == nil || l.Name != recordOf(session) {
+			return false
+		}
+		m := lease.DecodeMember(l)
+		return m.Holder == session && m.Ready
+	}
+	if ready(s.leases[recordOf(session)]) {
+		return true
+	}
+	for i := len(s.history) - 1; i >= 0 && s.history[i].At >= since; i-- {
+		if ready(s.history[i].Before) {
+			return true
+		}
+	}
+	return false
+}
+
 // shows is the watch event that a change makes for the group's label; nil if
 // it makes none. A Lease that loses the label is a deleted one, at the
 // resourceVersion of the change: so the API server does it.
@@ -212,6 +235,16 @@ func (c Change) shows() lease.Event {
 		return lease.Observed{Lease: &gone, Deleted: true}
 	}
 	return nil
+}
+
+// hidesMember tells whether the record of any member has lost the group's label.
+func (s *Server) hidesMember() bool {
+	for name, l := range s.leases {
+		if strings.HasPrefix(name, Group+".member-") && !selected(l) {
+			return true
+		}
+	}
+	return false
 }
 
 func selected(l *coordinationv1.Lease) bool {

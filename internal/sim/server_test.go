@@ -89,3 +89,38 @@ func TestWatchShowsALostLabelAsADeletion(t *testing.T) {
 		t.Errorf("it shows %+v, want nothing", ev)
 	}
 }
+
+// A record was ready since some time if any state of it in force since then says
+// so, the one at that time included.
+func TestRecordWasReadySince(t *testing.T) {
+	now := time.Duration(0)
+	s := newServer(func() time.Duration { return now })
+	id := lease.Identity{Replica: lease.Replica{Pod: "a", UID: "u", Container: "main", Boot: "b1"}, Incarnation: 1}
+	l := labelled(lease.MemberLeaseName(Group, id.Replica))
+	l.Spec.HolderIdentity = ptr.To(id.String())
+	l.Annotations = map[string]string{lease.AnnotationReady: "true"}
+	s.Create(l)
+	now = 10 * time.Second
+	s.Edit(l.Name, func(l *coordinationv1.Lease) { l.Annotations = nil })
+	now = 20 * time.Second
+	for since, want := range map[time.Duration]bool{0: true, 10 * time.Second: true, 11 * time.Second: false} {
+		if got := s.readySince(id.String(), since); got != want {
+			t.Errorf("ready since %s: %t, want %t", since, got, want)
+		}
+	}
+}
+
+// A member's record without the group's label is hidden; a shard's is not meant.
+func TestServerHidesAMember(t *testing.T) {
+	s := newServer(func() time.Duration { return 0 })
+	for _, name := range []string{"g.s1", "g.member-u.main"} {
+		s.Create(labelled(name))
+	}
+	unlabel := func(l *coordinationv1.Lease) { l.Labels = nil }
+	if s.Edit("g.s1", unlabel); s.hidesMember() {
+		t.Error("a shard's Lease counts as a member's")
+	}
+	if s.Edit("g.member-u.main", unlabel); !s.hidesMember() {
+		t.Error("the member's record is not found to be hidden")
+	}
+}

@@ -149,7 +149,8 @@ var stories = []struct {
 		"deleted-lease", `
 		Somebody deletes the Lease of a shard. Its holder sees it and ends its term at once. But a holder that did not
 		see it would go on until its validity ends: so the Lease made in its place is claimed only after a LeaseDuration
-		(R6b).`,
+		(R6b). Its epochs go on from those of the deleted one, so that the fencing token rises whatever its creation time
+		(R7).`,
 		func(s *teller) {
 			s.settle("The group:", "s1", "a", "b")
 			s.Logf("*", "deletes the Lease of s1")

@@ -118,6 +118,10 @@ func allKinds() []Kind {
 	return all
 }
 
+// enoughToOverlap is how many histories meet two holders outside the clock bound
+// for certain: about one in 2,000 does.
+const enoughToOverlap = 20_000
+
 // Missing says what no history has met, of what most groups of histories do.
 func (s *Summary) Missing() []string {
 	var missing []string
@@ -130,6 +134,9 @@ func (s *Summary) Missing() []string {
 		if n == 0 {
 			missing = append(missing, Kind(kind).String())
 		}
+	}
+	if s.Histories >= enoughToOverlap && s.Overlaps == 0 {
+		missing = append(missing, "two holders outside the clock bound")
 	}
 	return append(missing, s.Work.missing()...)
 }

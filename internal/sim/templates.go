@@ -155,6 +155,28 @@ func (d *director) deletedShard() {
 	d.takenOver(shard, r)
 }
 
+// deletedLayout deletes the layout record as well, behind the back of the only
+// replica that knows it: nothing tells the next one that the shard ever existed.
+// The record made anew vouches for no Lease until a LeaseDuration has passed
+// (R6b).
+func (d *director) deletedLayout() {
+	if d.chance(0.5) {
+		d.w.InstallLayout()
+	}
+	d.gather(1)
+	shard, r := d.holder()
+	if r == nil {
+		return
+	}
+	d.cut(r, d.w.now+5*d.scale, []int{cutWatch, cutBoth}[d.rng.IntN(2)])
+	d.w.Run(d.upTo(100 * time.Millisecond))
+	d.w.logf("*", "deletes the layout record and the Lease of %s", shard)
+	d.w.Server.Remove(lease.LayoutLeaseName(Group))
+	d.w.Server.Remove(lease.ShardLeaseName(Group, shard))
+	d.join()
+	d.takenOver(shard, r)
+}
+
 // restoredShard puts an earlier state of the Lease in the place of the one that
 // the holder knows, as a restored backup does (R6b).
 func (d *director) restoredShard() {

@@ -94,7 +94,7 @@ func (w *tenure) cancel() {
 	}
 	w.cancelled = true
 	for _, one := range w.c.running {
-		if one.t == w && one.write == nil {
+		if one.t == w && one.open == nil {
 			one.interrupt()
 		}
 	}

@@ -125,6 +125,7 @@ func (d *director) foreignContends() {
 	if !d.w.Until(2*d.scale, free) {
 		return
 	}
+	d.w.checkForeign(name)
 	term := d.w.Server.leases[name].Spec.LeaseTransitions
 	epoch, renewals := ptr.Deref(term, 0)+1, 3+d.rng.IntN(5)
 	for range renewals {

@@ -55,10 +55,9 @@ type World struct {
 	// healedAt is when the network was repaired: what was under way then
 	// arrives soon or never.
 	healedAt time.Duration
-	// omitted faults do not happen; struck are those that did, if noting.
-	omitted omissions
-	noting  bool
-	struck  []Strike
+	// only these faults may happen, if set; struck are those that did.
+	only   *Selection
+	struck []Strike
 }
 
 // New makes a group that nobody has joined, and in which nothing goes wrong

@@ -41,12 +41,21 @@ var errSurvived = errors.New("not every mutant was killed")
 func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("mutants", flag.ContinueOnError)
 	histories := flags.Uint64("histories", 20_000, "histories within which a mutant has to be caught")
-	only := flags.String("run", "", "run only the mutants whose name contains this")
+	only := flags.String("run", "", "run only the mutants of this rule (R1), or whose name contains this")
 	list := flags.Bool("list", false, "only print the mutants")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
+	if flags.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %q: leave it out, or say -run %q", flags.Arg(0), flags.Arg(0))
+	}
+	if *histories == 0 {
+		return errors.New("-histories 0 would let every mutant live: use 1 or more")
+	}
 	chosen := choose(*only)
+	if len(chosen) == 0 {
+		return fmt.Errorf("-run %q: no mutant is called that, and none is of that rule: see -list", *only)
+	}
 	if *list {
 		for _, m := range chosen {
 			fmt.Fprintf(out, "%-4s %s\n", m.rule, m.name)
@@ -73,10 +82,11 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	return nil
 }
 
+// choose returns the mutants of a rule, or else those whose name contains part.
 func choose(part string) []mutant {
 	var chosen []mutant
 	for _, m := range mutants {
-		if strings.Contains(m.name, part) {
+		if m.rule == part || strings.Contains(m.name, part) {
 			chosen = append(chosen, m)
 		}
 	}
@@ -166,10 +176,12 @@ func (h *hunter) kill(ctx context.Context, dir string, m mutant) (violation stri
 	return "", fmt.Errorf("mutant %q: the simulator failed: %w\n%s", m.name, err, out)
 }
 
-// violationIn finds what the simulator says of the first violation.
+// violationIn finds what the simulator says of the first violation, or of what
+// cannot happen any more.
 func violationIn(out []byte) (string, error) {
 	for line := range bytes.Lines(out) {
-		if violation, ok := bytes.CutPrefix(line, []byte("violation: ")); ok {
+		violation, ok := bytes.CutPrefix(line, []byte("violation: "))
+		if ok || bytes.HasPrefix(line, []byte("never happened: ")) {
 			text := strings.TrimSpace(string(violation))
 			return text[:min(len(text), 110)], nil
 		}

@@ -7,7 +7,7 @@ const (
 	assignFile     = "pkg/shard/assign.go"
 	claimFile      = "pkg/lease/claim.go"
 	layoutFile     = "pkg/lease/layout.go"
-	tenureFile     = "internal/sim/tenure.go"
+	reconcileFile  = "internal/sim/reconcile.go"
 	listFile       = "internal/work/list.go"
 	writesFile     = "internal/work/writes.go"
 	simReplicaFile = "internal/sim/replica.go"
@@ -153,8 +153,8 @@ var mutants = []mutant{
 		"		if of == t {\n			return false\n		}\n", "		_ = of\n"),
 	one("", "sends writes after the work has ended", writesFile,
 		"	if w.closed {\n", "	if w.closed && w.unanswered < 0 {\n"),
-	one("", "sends writes past the validity", tenureFile,
-		"return !w.over && w.held.validity.valid(w.r.now())", "return !w.over"),
+	one("G2", "sends writes past the validity", reconcileFile,
+		"	if !t.valid() || !t.writes.Send() {", "	if t.over || !t.writes.Send() {"),
 	one("R13", "takes a cancelled write for one that was not carried out", writesFile,
 		"return w.closed && w.unanswered == 0", "return w.closed"),
 	{

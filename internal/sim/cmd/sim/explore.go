@@ -6,6 +6,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -51,15 +52,12 @@ func explore(ctx context.Context, o options, out, progress io.Writer) error {
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	if ctx.Err() != nil {
-		return fmt.Errorf("stopped after %d histories: %w", x.done.Load(), ctx.Err())
-	}
 	return x.conclude(ctx, out)
 }
 
 func (x *explorer) workAll(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	for range max(1, x.workers) {
+	for range x.workers {
 		g.Go(func() error {
 			x.work(ctx)
 			return nil
@@ -126,10 +124,35 @@ func (x *explorer) conclude(ctx context.Context, out io.Writer) error {
 	if err := x.total.Print(out); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "sim: %d histories, %d violations, %.1f history-hours simulated, %.1f s\n",
-		x.total.Histories, x.total.Violations, x.total.Virtual.Hours(), time.Since(x.began).Seconds())
-	if x.violated != nil {
+	verdict, note := x.verdict(ctx, out), ""
+	if errors.Is(verdict, errInterrupted) {
+		note = fmt.Sprintf(", interrupted before %d", x.histories)
+	}
+	fmt.Fprintf(out, "sim: %d histories, %d violations, %.1f history-hours simulated, %.1f s%s\n",
+		x.total.Histories, x.total.Violations, x.total.Virtual.Hours(), time.Since(x.began).Seconds(), note)
+	return verdict
+}
+
+// telling is how many histories must have met everything that the simulator
+// knows of.
+const telling = 2000
+
+// verdict says what the histories come to, and what never happened in them.
+func (x *explorer) verdict(ctx context.Context, out io.Writer) error {
+	switch {
+	case x.violated != nil:
 		return errViolated
+	case ctx.Err() != nil && x.done.Load() < x.histories:
+		return errInterrupted
+	case x.total.Histories < telling:
+		return nil
+	}
+	missing := x.total.Missing()
+	for _, what := range missing {
+		fmt.Fprintf(out, "never happened: %s\n", what)
+	}
+	if len(missing) > 0 {
+		return errNeverHappened
 	}
 	return nil
 }
@@ -142,7 +165,7 @@ func (x *explorer) show(ctx context.Context, out io.Writer) error {
 	if x.violated == nil {
 		return nil
 	}
-	fmt.Fprintf(out, "violation: seed %d: %s\nmake sim SEED=%d\n", x.violated.seed, x.violated.violation, x.violated.seed)
+	fmt.Fprintf(out, "violation: seed %d: %s\n%s\n", x.violated.seed, x.violated.violation, sim.Command(x.violated.seed, x.only))
 	if !x.minimize {
 		return nil
 	}
@@ -154,21 +177,35 @@ func (x *explorer) show(ctx context.Context, out io.Writer) error {
 	return nil
 }
 
-// replay shows the history of one seed.
+// replay shows the history of one seed, or what is kept of it.
 func replay(ctx context.Context, o options, out io.Writer) error {
-	began := time.Now()
-	buffered := bufio.NewWriter(out)
+	x := &explorer{options: o, began: time.Now()}
+	x.minimize = false // a transcript was asked for
 	h := sim.NewHistory(o.seed)
-	h.Log(buffered, o.verbose)
-	violation := h.Run()
-	if err := buffered.Flush(); err != nil {
+	if o.only != nil {
+		h = sim.NewHistoryOf(o.seed, *o.only)
+	}
+	violation, err := transcribe(h, o, out)
+	if err != nil {
 		return err
 	}
-	o.minimize = false // the whole transcript was asked for
-	x := &explorer{options: o, began: began}
 	x.total.Add(h)
+	x.histories = 1
+	x.done.Add(1)
 	if violation != nil {
 		x.violated = &found{o.seed, violation}
 	}
 	return x.conclude(ctx, out)
+}
+
+// transcribe runs a history and writes all of its transcript; of a kept one the
+// story, as the minimiser tells it, unless it is to be verbose.
+func transcribe(h *sim.History, o options, out io.Writer) (*sim.Violation, error) {
+	if o.only != nil && !o.verbose {
+		return h.Tell(out)
+	}
+	buffered := bufio.NewWriter(out)
+	h.Log(buffered, o.verbose)
+	violation := h.Run()
+	return violation, buffered.Flush()
 }

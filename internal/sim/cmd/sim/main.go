@@ -12,7 +12,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime"
 	"runtime/debug"
 	"syscall"
 )
@@ -29,8 +28,10 @@ func main() {
 	switch {
 	case errors.Is(err, flag.ErrHelp), errors.Is(err, errFlags):
 		os.Exit(2) // the flags have said why
-	case errors.Is(err, errViolated):
+	case errors.Is(err, errViolated), errors.Is(err, errNeverHappened):
 		os.Exit(1) // the output has said what
+	case errors.Is(err, errInterrupted):
+		os.Exit(130) // as a shell has it; the output has said so
 	case err != nil:
 		fmt.Fprintln(os.Stderr, "sim:", err)
 		os.Exit(2)
@@ -40,33 +41,21 @@ func main() {
 var (
 	// errViolated: something that must never be was found.
 	errViolated = errors.New("violated")
+	// errNeverHappened: so many histories without some kind of fault, or some
+	// cause of a term, prove nothing.
+	errNeverHappened = errors.New("never happened")
+	// errInterrupted: a signal came before all histories had run.
+	errInterrupted = errors.New("interrupted")
 	// errFlags: the command line cannot be understood.
 	errFlags = errors.New("flags")
 )
 
-type options struct {
-	histories, from, seed uint64
-	workers               int
-	verbose, minimize     bool
-}
-
 func run(ctx context.Context, args []string, out, progress io.Writer) error {
-	var o options
-	flags := flag.NewFlagSet("sim", flag.ContinueOnError)
-	flags.SetOutput(progress)
-	flags.Uint64Var(&o.histories, "histories", 20_000, "how many histories to run")
-	flags.Uint64Var(&o.from, "from", 0, "run the seeds after this one")
-	flags.Uint64Var(&o.seed, "seed", 0, "run only the history of this seed, and print its transcript")
-	flags.BoolVar(&o.verbose, "verbose", false, "with -seed: show what each replica sees, too")
-	flags.IntVar(&o.workers, "workers", runtime.GOMAXPROCS(0), "how many histories run at a time")
-	flags.BoolVar(&o.minimize, "minimize", true, "make the history of a violation as short as it gets, for up to 30 s")
-	if err := flags.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return err
-		}
-		return errFlags
+	o, err := parse(args, progress)
+	if err != nil {
+		return err
 	}
-	if o.seed != 0 {
+	if o.replays {
 		return replay(ctx, o, out)
 	}
 	return explore(ctx, o, out, progress)
