@@ -309,7 +309,7 @@ func TestParseRefuses(t *testing.T) {
 		"a mode that does not fit the timings": {
 			file: head + "  mode: lease\n  timings: {leaseDuration: 2s, renewDeadline: 1s, renewInterval: 400ms}\n" + widgets,
 			want: []string{
-				`demo.yaml:1: document 1: spec.timings.leaseDuration: Invalid value: "2s": use 3s or more in mode lease (renewDeadline, renewInterval or 1s, and 1s): other electors compare Leases in whole seconds`,
+				`demo.yaml:1: document 1: spec.timings.leaseDuration: Invalid value: "2s": use 3s or more in mode lease (renewDeadline + renewInterval, at least 1s, + 1s): other electors compare Leases in whole seconds`,
 			},
 		},
 		"a port that is none": {

@@ -1058,7 +1058,7 @@ func TestWroteOfALapsedTermIsCarriedInLeaseMode(t *testing.T) {
 	s.Wrote = func() map[string]string { return map[string]string{"things": "100"} }
 	name := lease.ShardLeaseName(sim.Group, "s1")
 	until := s.Now() + 11*time.Second
-	s.Fate = func(r *sim.Replica, op lease.Op) (sim.Fate, bool) {
+	s.Fate = func(_ *sim.Replica, op lease.Op) (sim.Fate, bool) {
 		return sim.Fate{Request: time.Millisecond, Reply: time.Millisecond, Refusal: lease.Unknown}, op.Name == name && s.Now() < until
 	}
 	s.Until(time.Minute, func() bool { return !a.Holds("s1") })

@@ -163,7 +163,7 @@ func TestAnnotationStripped(t *testing.T) {
 			s.Config.Mode = mode
 			s.InstallLayout()
 			name := lease.ShardLeaseName(sim.Group, "s1")
-			s.Fate = func(r *sim.Replica, op lease.Op) (sim.Fate, bool) {
+			s.Fate = func(_ *sim.Replica, op lease.Op) (sim.Fate, bool) {
 				if op.Name == name && op.Verb == lease.Update {
 					delete(op.Lease.Annotations, lease.AnnotationAttempt)
 					delete(op.Lease.Annotations, lease.AnnotationSession)

@@ -32,16 +32,16 @@ func (m Mode) validate(parent *field.Path) field.ErrorList {
 	return nil
 }
 
-// wholeSeconds is how long before its last renewal an elector that compares
+// foreignResolution is how long before its last renewal an elector that compares
 // Leases in whole seconds, as client-go's does, may have seen it change.
-const wholeSeconds = time.Second
+const foreignResolution = time.Second
 
 // ClockRateBound is [Timings.ClockRateBound] for shards that are renewed like
 // that: in lease mode it counts for other electors, too, whose patience begins
 // up to a second earlier.
 func (m Mode) ClockRateBound(t Timings) float64 {
 	if m == LeaseMode {
-		t.LeaseDuration -= wholeSeconds
+		t.LeaseDuration -= foreignResolution
 	}
 	return t.ClockRateBound()
 }
@@ -54,10 +54,10 @@ func (m Mode) Validate(t Timings, parent *field.Path) field.ErrorList {
 	}
 	// Should the wall clock be set back by less than a second, other electors
 	// see no change for up to another renewal.
-	least := t.RenewDeadline + max(t.RenewInterval, wholeSeconds) + wholeSeconds
+	least := t.RenewDeadline + max(t.RenewInterval, foreignResolution) + foreignResolution
 	if m == LeaseMode && t.LeaseDuration < least {
 		return field.ErrorList{field.Invalid(parent.Child("timings", "leaseDuration"), t.LeaseDuration.String(),
-			fmt.Sprintf("use %s or more in mode lease (renewDeadline, renewInterval or 1s, and 1s): other electors compare Leases in whole seconds", least))}
+			fmt.Sprintf("use %s or more in mode lease (renewDeadline + renewInterval, at least 1s, + 1s): other electors compare Leases in whole seconds", least))}
 	}
 	return nil
 }
