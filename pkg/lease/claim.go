@@ -273,6 +273,7 @@ func (e *Election) grant(c *claim, known *entry) {
 	c.phase, c.since, c.drained, c.vacant = held, e.now, false, 0
 	c.term = Term{
 		Shard:    c.shard,
+		Family:   c.shard,
 		Identity: e.Identity(),
 		UID:      known.shard.UID,
 		Epoch:    known.shard.Epoch,
@@ -353,7 +354,7 @@ func (e *Election) myTurn(c *claim, plan Plan) bool {
 func (e *Election) rank(shard string, plan Plan) (rank, of int) {
 	var could []string
 	for _, m := range e.members {
-		if m.eligible(shard) {
+		if m.Takes(shard) {
 			could = append(could, m.Identity)
 		}
 	}

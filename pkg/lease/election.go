@@ -17,13 +17,20 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// ShardSpec is a shard that a replica can hold.
+// ShardSpec is what a replica can hold: a family of shards, one for each bucket;
+// a single one of the family's name where that is in one piece.
 type ShardSpec struct {
-	// Name is unique in the group: a DNS subdomain.
+	// Name is that of the family, unique in the group: a DNS subdomain that does
+	// not end like a bucket's.
 	Name string
-	// Resource is the type the shard stands for, as resource.group; empty for
+	// Resource is the type the family stands for, as resource.group; empty for
 	// a role.
 	Resource string
+	// Buckets is how many the replica would divide the family into; what the
+	// layout record says goes first. 0 and 1 for none, at most [MaxBuckets].
+	Buckets int
+	// Partition says how. Default: [ByUID].
+	Partition Partition
 }
 
 // Config is what an [Election] needs to know of its replica.
@@ -38,7 +45,10 @@ type Config struct {
 	// Revision orders versions of the program: shards move from lower to
 	// higher only.
 	Revision int64
-	Timings  Timings
+	// TargetReplicas is how many replicas of this revision there are to be; 0 if
+	// that is not known.
+	TargetReplicas int
+	Timings        Timings
 	// Mode says how this replica renews the shards that it holds. Replicas
 	// with different modes run side by side. Default: [SessionMode].
 	Mode   Mode

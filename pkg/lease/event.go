@@ -155,7 +155,11 @@ type Op struct {
 
 // Term is one holding of one shard by one session of a replica.
 type Term struct {
-	Shard    string
+	Shard string
+	// Family is what the shard is a bucket of: its own name where the family is in
+	// one piece, and Bucket then is the zero value.
+	Family   string
+	Bucket   Bucket
 	Identity string
 	UID      types.UID // of the shard Lease
 	Epoch    int32
@@ -166,6 +170,12 @@ type Term struct {
 	Carried map[string]string
 	// How the shard was gained.
 	How Cause
+	// Load is what the last holder measured when it gave the shard away, in
+	// thousandths of a worker; 0 if that is not known.
+	Load int64
+	// Left is when the last holder had ended all work, by its wall clock; zero if
+	// the shard was not given away in order.
+	Left time.Time
 	// Mode says what renews the term: the session, or its own Lease.
 	Mode Mode
 }
@@ -181,7 +191,11 @@ const (
 	CauseTakeOver Cause = "take-over" // gained: its holder's session is over
 	CauseReclaim  Cause = "reclaim"   // gained: an earlier session of this replica held it
 
+	CauseLayout Cause = "layout" // gained or lost: its family was divided anew
+
 	CauseBalance Cause = "balance" // lost: another replica should hold it
+	CausePinned  Cause = "pinned"  // lost: an operator wants it on another replica
+	CauseDrained Cause = "drained" // lost: an operator wants this replica to hold nothing
 	CauseLeaving Cause = "leaving" // lost: this replica leaves
 	CauseRemoved Cause = "removed" // lost: no longer configured here
 	CauseLapsed  Cause = "lapsed"  // lost: the session's validity passed

@@ -15,42 +15,58 @@ import (
 type Snapshot struct {
 	Members []Candidate
 	Shards  []Assignable
+	// TargetReplicas is how many replicas there are to be, as the newest revision
+	// was told; 0 if it was not.
+	TargetReplicas int
 }
 
 func (s Snapshot) equal(other Snapshot) bool {
-	return slices.Equal(s.Shards, other.Shards) && slices.EqualFunc(s.Members, other.Members, Candidate.equal)
+	return s.TargetReplicas == other.TargetReplicas && slices.Equal(s.Shards, other.Shards) && slices.EqualFunc(s.Members, other.Members, Candidate.equal)
 }
 
 // Candidate is a live member of the group.
 type Candidate struct {
 	Identity string
+	Pod      string
 	Revision int64
 	Ready    bool
 	Leaving  bool
-	Serves   []string // sorted
+	// Cordoned: an operator has asked that it hold nothing.
+	Cordoned bool
+	// Serves are the families of which the member is able to hold shards, sorted.
+	// Members that serve the same mostly share one slice.
+	Serves []string
 }
 
 func (c Candidate) equal(other Candidate) bool {
 	return c.Identity == other.Identity && c.Revision == other.Revision && c.Ready == other.Ready && c.Leaving == other.Leaving &&
-		slices.Equal(c.Serves, other.Serves)
+		c.Cordoned == other.Cordoned && slices.Equal(c.Serves, other.Serves)
 }
 
-// Can tells whether the member is able to hold the shard.
-func (c Candidate) Can(shard string) bool {
-	_, ok := slices.BinarySearch(c.Serves, shard)
+// Can tells whether the member is able to hold shards of the family.
+func (c Candidate) Can(family string) bool {
+	_, ok := slices.BinarySearch(c.Serves, family)
 	return ok
 }
 
-// eligible tells whether the shard may be given to the member now.
-func (c Candidate) eligible(shard string) bool {
-	return c.Ready && !c.Leaving && c.Can(shard)
+// Takes tells whether shards of the family may be given to the member now.
+func (c Candidate) Takes(family string) bool {
+	return c.Ready && !c.Leaving && !c.Cordoned && c.Can(family)
 }
 
 // Assignable is a shard as the assignment sees it.
 type Assignable struct {
 	Name string
+	// Family is what the shard is a bucket of: its own name where it is in one
+	// piece.
+	Family string
+	// Load is how many thousandths of a worker the shard keeps busy, as measured by
+	// its holder, or by its last one; 0 where it is idle or nobody knows.
+	Load int64
 	// Holder is the identity of the live member that holds it, or empty.
 	Holder string
+	// Pinned is the name of the Pod that an operator wants it on, or empty.
+	Pinned string
 }
 
 // Plan names the identity that should hold each shard. A shard that nobody can
@@ -76,7 +92,7 @@ func (e *Election) plan() Plan {
 // records show that their session goes on.
 func (e *Election) liveMembers() []Candidate {
 	live := []Candidate{{
-		Identity: e.Identity(), Revision: e.cfg.Revision, Ready: e.report.Ready, Leaving: e.leaving,
+		Identity: e.Identity(), Pod: e.cfg.Replica.Pod, Revision: e.cfg.Revision, Ready: e.report.Ready, Leaving: e.leaving,
 		Serves: e.serves,
 	}}
 	for _, name := range e.view.names {
@@ -90,7 +106,7 @@ func (e *Election) liveMembers() []Candidate {
 		case e.over(m.Holder), e.expired(m.Holder, m.Duration):
 			continue
 		}
-		live = append(live, Candidate{Identity: m.Holder, Revision: m.Revision, Ready: m.Ready, Leaving: m.Leaving, Serves: m.Serves})
+		live = append(live, Candidate{Identity: m.Holder, Pod: e.view.who(m.Holder).Pod, Revision: m.Revision, Ready: m.Ready, Leaving: m.Leaving, Serves: m.Serves})
 	}
 	slices.SortFunc(live, func(a, b Candidate) int { return cmp.Compare(a.Identity, b.Identity) })
 	return live
@@ -99,7 +115,7 @@ func (e *Election) liveMembers() []Candidate {
 func (e *Election) assignables() []Assignable {
 	shards := make([]Assignable, 0, len(e.shards))
 	for _, name := range e.serves {
-		shards = append(shards, Assignable{Name: name, Holder: e.liveHolder(name)})
+		shards = append(shards, Assignable{Name: name, Family: name, Holder: e.liveHolder(name)})
 	}
 	return shards
 }
@@ -125,7 +141,7 @@ func (e *Election) liveHolder(shard string) string {
 // be handed.
 func (e *Election) candidate(identity, shard string) bool {
 	return slices.ContainsFunc(e.members, func(m Candidate) bool {
-		return m.Identity == identity && m.eligible(shard)
+		return m.Identity == identity && m.Takes(shard)
 	})
 }
 

@@ -35,15 +35,22 @@ const (
 	AnnotationReady    = "shardctl.dev/ready"    // member: "true" once it can do the work
 	AnnotationLeaving  = "shardctl.dev/leaving"  // member: "true" while it hands everything over
 	AnnotationServes   = "shardctl.dev/serves"   // member: names of the shards it can hold
-	AnnotationLoad     = "shardctl.dev/load"     // member: JSON, shard -> load in thousandths
+	AnnotationLoad     = "shardctl.dev/load"     // member: JSON, shard -> load in thousandths; shard: its last holder's, a number
 	AnnotationProblems = "shardctl.dev/problems" // member: JSON, shard -> what fails there
 	AnnotationMode     = "shardctl.dev/mode"     // member: "lease" if it renews its shards one by one
+	AnnotationCordoned = "shardctl.dev/cordoned" // member, by an operator: "true" to make it hold nothing
+	AnnotationReplicas = "shardctl.dev/replicas" // member: how many replicas there are to be, as it was told
+	AnnotationBuckets  = "shardctl.dev/buckets"  // member: JSON, family -> how it is configured to be divided
 
 	AnnotationSession   = "shardctl.dev/session"          // shard: equals spec.holderIdentity in session mode (R14)
 	AnnotationClaimed   = "shardctl.dev/claimed"          // shard: UID of the Lease when it was last claimed: a copy has another (R6b)
 	AnnotationDuration  = "shardctl.dev/session-duration" // shard: the session's LeaseDuration, a Go duration
 	AnnotationPreferred = "shardctl.dev/preferred"        // shard: identity that a shard without a holder was given back for
 	AnnotationResource  = "shardctl.dev/resource"         // shard: resource type, as resource.group
+	AnnotationPinned    = "shardctl.dev/pinned"           // shard, by an operator: the Pod that should hold it
+	AnnotationSealed    = "shardctl.dev/sealed"           // shard: generation of the layout that has done with it
+	AnnotationPartition = "shardctl.dev/partition"        // shard: what its bucket is a range of
+	AnnotationLeft      = "shardctl.dev/left"             // shard: when its last holder ended all work, in RFC 3339
 	AnnotationCarried   = "shardctl.dev/carried"          // shard: JSON, resource -> newest resourceVersion the last holder wrote
 
 	AnnotationLayout = "shardctl.dev/layout" // layout: JSON of the layout record
@@ -89,6 +96,13 @@ type Member struct {
 	Leaving  bool
 	Mode     Mode
 	Serves   []string
+	// Cordoned: an operator wants it to hold nothing.
+	Cordoned bool
+	// Replicas is how many there are to be, as it was told; 0 if it was not.
+	Replicas int
+	// Buckets says of each family that the member serves how it is configured to
+	// be divided; nil if the member does not say.
+	Buckets  map[string]Partitioning
 	Load     map[string]int64
 	Problems map[string]string
 	Renewed  time.Time // by that replica's wall clock; for people only
@@ -111,6 +125,19 @@ type Shard struct {
 	Carried  map[string]string
 	// Preferred is who should take a shard that nobody holds.
 	Preferred string
+	// Pinned is the Pod that an operator wants to hold it; empty for whichever.
+	Pinned string
+	// Sealed is the generation of the layout that is done with this Lease: nobody
+	// claims it by an earlier one. 0 if it was never sealed.
+	Sealed int64
+	// Partition is what the bucket is a range of, as of its last claim.
+	Partition Partition
+	// Load is that of the last holder when it gave the shard away, in thousandths
+	// of a worker.
+	Load int64
+	// Left is when the last holder had ended all work, by its wall clock; zero if
+	// it gave nothing away in order.
+	Left time.Time
 	// Attempt is the number of the renewal in lease mode.
 	Attempt string
 	// stamp changes with every renewal of a Lease that is not in session mode.
@@ -147,6 +174,11 @@ func DecodeMember(l *coordinationv1.Lease) Member {
 		Leaving:  l.Annotations[AnnotationLeaving] == "true",
 		Load:     decodeMap[int64](l.Annotations[AnnotationLoad]),
 		Problems: decodeMap[string](l.Annotations[AnnotationProblems]),
+		Cordoned: l.Annotations[AnnotationCordoned] == "true",
+		Buckets:  decodeMap[Partitioning](l.Annotations[AnnotationBuckets]),
+	}
+	if n, err := strconv.ParseUint(l.Annotations[AnnotationReplicas], 10, 31); err == nil {
+		m.Replicas = int(n)
 	}
 	m.Mode = SessionMode
 	if l.Annotations[AnnotationMode] == string(LeaseMode) {
@@ -175,7 +207,12 @@ func DecodeShard(l *coordinationv1.Lease) Shard {
 		Resource: l.Annotations[AnnotationResource],
 		Carried:  decodeMap[string](l.Annotations[AnnotationCarried]),
 		Attempt:  l.Annotations[AnnotationAttempt],
+		Pinned:   l.Annotations[AnnotationPinned],
 	}
+	s.Partition = Partition(l.Annotations[AnnotationPartition])
+	s.Sealed = decodeCount(l.Annotations[AnnotationSealed])
+	s.Load = decodeCount(l.Annotations[AnnotationLoad])
+	s.Left, _ = time.Parse(time.RFC3339Nano, l.Annotations[AnnotationLeft])
 	if s.Holder == "" {
 		s.Preferred = l.Annotations[AnnotationPreferred]
 	}
@@ -247,6 +284,15 @@ func (l Layout) encode() string {
 		panic(fmt.Sprintf("layout record: %v", err)) // strings and a bool always marshal
 	}
 	return string(raw)
+}
+
+// decodeCount reads a number that is never negative; what is none is 0.
+func decodeCount(s string) int64 {
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || n < 0 {
+		return 0
+	}
+	return n
 }
 
 func seconds(s *int32) time.Duration {

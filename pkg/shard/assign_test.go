@@ -29,7 +29,7 @@ func snapshot(members []string, shards []string, holders map[string]string) leas
 		s.Members = append(s.Members, lease.Candidate{Identity: m, Ready: true, Serves: shards})
 	}
 	for _, name := range shards {
-		s.Shards = append(s.Shards, lease.Assignable{Name: name, Holder: holders[name]})
+		s.Shards = append(s.Shards, lease.Assignable{Name: name, Family: name, Holder: holders[name]})
 	}
 	return s
 }
@@ -173,7 +173,7 @@ func randomSnapshot(r *rand.Rand) lease.Snapshot {
 		if len(s.Members) > 0 && r.IntN(3) > 0 {
 			holder = s.Members[r.IntN(len(s.Members))].Identity
 		}
-		s.Shards = append(s.Shards, lease.Assignable{Name: shard, Holder: holder})
+		s.Shards = append(s.Shards, lease.Assignable{Name: shard, Family: shard, Holder: holder})
 	}
 	return s
 }
