@@ -6,8 +6,6 @@ package sim
 import (
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"github.com/shardctl/shardctl/pkg/lease"
 )
 
@@ -102,12 +100,8 @@ func (r *Replica) stamped(op lease.Op) lease.Op {
 	if op.Stamp == lease.StampNone {
 		return op
 	}
-	wall := metav1.NewMicroTime(time.Unix(Epoch, 0).Add(r.w.now + r.wall).UTC().Truncate(time.Microsecond))
 	l := *op.Lease
-	l.Spec.RenewTime = &wall
-	if op.Stamp == lease.StampAcquire {
-		l.Spec.AcquireTime = &wall
-	}
+	op.Stamp.Set(&l, time.Unix(Epoch, 0).Add(r.w.now+r.wall).UTC().Truncate(time.Microsecond))
 	op.Lease = &l
 	return op
 }

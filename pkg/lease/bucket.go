@@ -6,6 +6,7 @@ package lease
 import (
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -154,6 +155,14 @@ func partitioning(buckets int, by Partition) Partitioning {
 		by = ByUID
 	}
 	return Partitioning{Buckets: buckets, By: by}
+}
+
+// valid tells whether p is in the one form that is compared.
+func (p Partitioning) valid() bool {
+	if p.Buckets == 0 {
+		return p.By == ""
+	}
+	return p.Buckets > 1 && p.Buckets <= MaxBuckets && slices.Contains(Partitions(), p.By)
 }
 
 // buckets are all of them, in order.

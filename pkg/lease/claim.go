@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strconv"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -26,11 +27,12 @@ import (
 // (granted), and is over for good (ended) as soon as a write that gives the
 // shard away is sent (R2), or when it is revoked.
 type claim struct {
-	shard string
-	lease string // name of its Lease
-	phase phase
-	term  Term    // while held or draining
-	since Instant // when the term began
+	shard  string
+	family string
+	lease  string // name of its Lease
+	phase  phase
+	term   Term    // while held or draining
+	since  Instant // when the term began
 	// ended is the newest term that is over here: no term up to it ever
 	// begins again (R3).
 	ended endedTerm
@@ -95,7 +97,7 @@ func (e *Election) actTerm(c *claim, known *entry, plan Plan) {
 	}
 	e.confirmTerm(c, known)
 	if c.phase == held {
-		if cause, successor := e.reasonToGive(c, plan); cause != "" {
+		if cause, successor := e.reasonToGive(c, known, plan); cause != "" {
 			c.phase, c.cause, c.successor = draining, cause, successor
 			e.emit(Revoked{Term: c.term, Cause: cause, Graceful: true, Successor: successor})
 		}
@@ -112,29 +114,47 @@ func (e *Election) actTerm(c *claim, known *entry, plan Plan) {
 }
 
 // reasonToGive says why a held shard should be given away, and to whom.
-func (e *Election) reasonToGive(c *claim, plan Plan) (Cause, string) {
-	_, configured := e.shards[c.shard]
+func (e *Election) reasonToGive(c *claim, known *entry, plan Plan) (Cause, string) {
 	want := plan[c.shard]
 	switch {
-	case !configured:
+	case e.parts[c.shard] == nil:
 		return CauseRemoved, want
+	case e.retires(c.shard, known):
+		return CauseLayout, ""
 	case e.leaving:
 		return CauseLeaving, want
 	case want == "" || want == c.term.Identity:
 		return "", ""
 	}
-	if until := c.since.Add(e.cfg.Cooldown); e.now < until {
+	cause := e.reasonToMove(known, want)
+	if until := c.since.Add(e.cfg.Cooldown); cause == CauseBalance && e.now < until {
 		e.wakeAt(until)
 		return "", ""
 	}
-	return CauseBalance, want
+	return cause, want
+}
+
+// reasonToMove says why the plan gives a held shard to another member.
+func (e *Election) reasonToMove(known *entry, want string) Cause {
+	switch pod := e.view.who(want).Pod; {
+	case e.cordoned():
+		return CauseDrained
+	case pod != "" && known.shard.Pinned == pod:
+		return CausePinned
+	case !e.report.Ready:
+		return CauseUnready
+	}
+	return CauseBalance
 }
 
 // pass gives the shard of a drained term away: to its successor, or to nobody.
 // From here on the term is over, whatever becomes of the request (R2).
 func (e *Election) pass(c *claim, known *entry, plan Plan) {
 	successor := c.successor
-	if !e.candidate(successor, c.shard) {
+	switch {
+	case e.retires(c.shard, known):
+		successor = ""
+	case !e.candidate(successor, c.family):
 		successor = plan[c.shard] // the one that was chosen has gone meanwhile
 	}
 	term, cause := c.term, c.cause
@@ -146,12 +166,17 @@ func (e *Election) pass(c *claim, known *entry, plan Plan) {
 // give writes the next holder into a Lease that names this session, and whose
 // term is over: another session, this one again, or nobody.
 func (e *Election) give(c *claim, known *entry, successor string) {
-	carried := c.carried
-	if successor == "" || successor != e.Identity() && e.modeOf(successor) == LeaseMode {
-		e.send(e.releaseOp(c, known, successor, carried), nil)
+	if e.retires(c.shard, known) {
+		e.send(e.sealOp(c, known, StampRelease), nil)
 		return
 	}
-	e.send(e.holderOp(c, known, successor, carried, "hand over"), func(r Replied) {
+	if successor == "" || successor != e.Identity() && e.modeOf(successor) == LeaseMode {
+		e.send(e.releaseOp(c, known, successor), nil)
+		return
+	}
+	op := e.holderOp(c, known, successor, "hand over")
+	op.Stamp = StampGive
+	e.send(op, func(r Replied) {
 		if successor == e.Identity() && r.Outcome == OK {
 			e.claimed(c)
 		}
@@ -214,7 +239,7 @@ func (e *Election) drained(ev Drained) {
 
 // actIdle looks after a shard that this replica has no term of.
 func (e *Election) actIdle(c *claim, known *entry, plan Plan) {
-	_, configured := e.shards[c.shard]
+	p := e.parts[c.shard]
 	if !e.session.valid(e.now) {
 		return
 	}
@@ -226,7 +251,7 @@ func (e *Election) actIdle(c *claim, known *entry, plan Plan) {
 		return
 	}
 	if known == nil {
-		if configured && e.myTurn(c, plan) {
+		if p != nil && e.myTurn(c, plan) {
 			e.send(e.createShardOp(c), nil)
 		}
 		return
@@ -238,7 +263,9 @@ func (e *Election) actIdle(c *claim, known *entry, plan Plan) {
 		// No later term can be told from this one: the Lease has to be deleted.
 	case known.shard.Holder == e.Identity() && known.shard.Claimed:
 		e.goOn(c, known, plan)
-	case e.view.settled(known) && configured && !e.leaving && e.vacancy(c, known) && e.myTurn(c, plan):
+	case !e.view.settled(known) || p == nil || p.use == coming || e.leaving:
+	case !e.retires(c.shard, known) && !e.claimable(c.shard, known): // the last layout is not sealed
+	case e.vacancy(c, known) && e.myTurn(c, plan):
 		e.take(c, known)
 	}
 }
@@ -259,10 +286,10 @@ func (e *Election) goOn(c *claim, known *entry, plan Plan) {
 		return
 	}
 	successor := plan[c.shard]
-	if _, configured := e.shards[c.shard]; configured && !e.leaving && successor == "" {
+	if !e.leaving && successor == "" && e.claimable(c.shard, known) {
 		successor = e.Identity()
 	}
-	if successor != e.Identity() && c.working > 0 {
+	if (successor != e.Identity() || e.retires(c.shard, known)) && c.working > 0 {
 		return // not before all work of the terms that are over has ended
 	}
 	e.give(c, known, successor)
@@ -273,7 +300,8 @@ func (e *Election) grant(c *claim, known *entry) {
 	c.phase, c.since, c.drained, c.vacant = held, e.now, false, 0
 	c.term = Term{
 		Shard:    c.shard,
-		Family:   c.shard,
+		Family:   c.family,
+		Bucket:   e.bucketOf(c.shard, known),
 		Identity: e.Identity(),
 		UID:      known.shard.UID,
 		Epoch:    known.shard.Epoch,
@@ -281,6 +309,8 @@ func (e *Election) grant(c *claim, known *entry) {
 		Carried:  known.shard.Carried,
 		How:      Cause(known.lease.Annotations[annotationHow]),
 		Mode:     known.shard.mode(),
+		Load:     known.shard.Load,
+		Left:     known.shard.Left,
 	}
 	if c.term.Mode == LeaseMode {
 		e.extendTerm(c, known.shard.Attempt) // first, for nothing may start without a validity
@@ -288,6 +318,16 @@ func (e *Election) grant(c *claim, known *entry) {
 	e.emit(Granted{Term: c.term})
 	// What came while nobody looked may already speak against it.
 	e.actTerm(c, known, nil)
+}
+
+// bucketOf is which part of its family the holder of a Lease works on: by the
+// partition that the Lease was claimed by, whatever the record says by now.
+func (e *Election) bucketOf(shard string, known *entry) Bucket {
+	_, b := ParseShardName(shard)
+	if b.Of > 0 {
+		b.By = cmp.Or(known.shard.Partition, ByUID)
+	}
+	return b
 }
 
 // vacancy tells whether the shard may be taken from whoever its record names,
@@ -337,7 +377,7 @@ func (e *Election) myTurn(c *claim, plan Plan) bool {
 	if c.vacant == 0 {
 		c.vacant = e.now
 	}
-	rank, of := e.rank(c.shard, plan)
+	rank, of := e.rank(c, plan)
 	if rank < 0 {
 		return false
 	}
@@ -351,38 +391,71 @@ func (e *Election) myTurn(c *claim, plan Plan) bool {
 
 // rank is the replica's place among those that could take the shard, the
 // planned holder first; -1 if it cannot.
-func (e *Election) rank(shard string, plan Plan) (rank, of int) {
+func (e *Election) rank(c *claim, plan Plan) (rank, of int) {
 	var could []string
 	for _, m := range e.members {
-		if m.Takes(shard) {
+		if m.Takes(c.family) {
 			could = append(could, m.Identity)
 		}
 	}
-	slices.SortFunc(could, func(a, b string) int { return byPreference(shard, plan[shard], a, b) })
+	slices.SortFunc(could, func(a, b string) int { return byPreference(c.shard, plan[c.shard], a, b) })
 	return slices.Index(could, e.Identity()), max(1, len(could))
 }
 
 // take claims a free shard by compare-and-swap, after ending the session that
-// its record names (R1).
+// its record names (R1); or seals it, if its family is divided anew.
 func (e *Election) take(c *claim, known *entry) {
 	holder := known.shard.Holder
-	how := CauseTakeOver
-	switch {
-	case holder == "" && known.shard.Preferred == e.Identity():
-		how = CauseTransfer
-	case holder == "":
-		how = CauseVacant
-	case known.shard.Session && !e.over(holder):
+	if holder != "" && known.shard.Session && !e.over(holder) {
 		e.endSession(holder)
 		return
-	default:
-		if e.view.who(holder).record == e.own {
-			how = CauseReclaim
-		}
 	}
-	op := e.holderOp(c, known, e.Identity(), known.shard.Carried, "claim")
+	if e.retires(c.shard, known) {
+		e.send(e.sealOp(c, known, StampRenew), nil)
+		return
+	}
+	op := e.holderOp(c, known, e.Identity(), "claim")
+	how := e.howTaken(known)
+	before := e.predecessors(c.shard)
+	if p := e.parts[c.shard]; how == CauseVacant && known.shard.Generation < p.generation && len(before) > 0 {
+		how = CauseLayout
+		e.inherit(c, op.Lease, before)
+	}
+	if how == CauseTakeOver || how == CauseReclaim {
+		delete(op.Lease.Annotations, AnnotationLeft)
+	}
 	op.Lease.Annotations[annotationHow] = string(how)
 	e.send(op, nil)
+}
+
+// howTaken says how this replica comes by a shard that it claims.
+func (e *Election) howTaken(known *entry) Cause {
+	switch holder := known.shard.Holder; {
+	case holder == "" && known.shard.Preferred == e.Identity():
+		return CauseTransfer
+	case holder == "":
+		return CauseVacant
+	case e.view.who(holder).record == e.own:
+		return CauseReclaim
+	}
+	return CauseTakeOver
+}
+
+// inherit makes the first claim of a new bucket tell what the holders of the old
+// ones have left.
+func (e *Election) inherit(c *claim, l *coordinationv1.Lease, before []familyLease) {
+	carried, left, load := DecodeShard(l).Carried, time.Time{}, int64(0)
+	for _, old := range before {
+		carried = newest(carried, old.shard.Carried)
+		if old.shard.Left.After(left) {
+			left = old.shard.Left
+		}
+		load += old.shard.Load * int64(max(1, old.bucket.Of)) / int64(max(1, e.parts[c.shard].bucket.Of, old.bucket.Of))
+	}
+	l.Annotations = annotate(l.Annotations, map[string]string{AnnotationCarried: encodeMap(carried), AnnotationLoad: countOrNothing(load), AnnotationLeft: ""})
+	if !left.IsZero() {
+		l.Annotations[AnnotationLeft] = left.UTC().Format(time.RFC3339Nano)
+	}
 }
 
 // adopt labels a Lease that somebody else made, or whose labels were taken
@@ -410,7 +483,7 @@ func (e *Election) createShardOp(c *claim) Op {
 		ObjectMeta: metav1.ObjectMeta{
 			Name: c.lease, Namespace: e.cfg.Namespace,
 			Labels:      e.shardLabels(c.shard),
-			Annotations: annotate(nil, map[string]string{AnnotationResource: e.shards[c.shard].Resource}),
+			Annotations: annotate(nil, map[string]string{AnnotationResource: e.families[c.family].Resource}),
 		},
 		Spec: coordinationv1.LeaseSpec{
 			HolderIdentity:       ptr.To(""),
@@ -432,23 +505,27 @@ func (c *claim) firstEpoch() int32 {
 }
 
 // holderOp writes a new holder, at the next epoch: this session in its own mode,
-// another one in session mode.
-func (e *Election) holderOp(c *claim, known *entry, holder string, carried map[string]string, why string) Op {
+// another one in session mode. It tells what the work of this replica has left,
+// and keeps what operators wrote. Only a claim says by which layout: what is handed
+// on stays what it is.
+func (e *Election) holderOp(c *claim, known *entry, holder, why string) Op {
 	l := known.lease.DeepCopy()
 	l.Labels = annotate(l.Labels, e.shardLabels(c.shard))
-	resource := e.shards[c.shard].Resource
-	if resource == "" {
-		resource = known.shard.Resource
-	}
 	l.Annotations = annotate(l.Annotations, map[string]string{
 		AnnotationSession:  holder,
 		AnnotationDuration: e.durationOf(holder).String(),
 		AnnotationClaimed:  string(l.UID),
-		AnnotationResource: resource,
-		AnnotationCarried:  encodeMap(newest(known.shard.Carried, carried)),
+		AnnotationResource: cmp.Or(e.families[c.family].Resource, known.shard.Resource),
+		AnnotationCarried:  encodeMap(newest(known.shard.Carried, c.carried)),
+		AnnotationLoad:     countOrNothing(e.loadOf(c, known)),
 		AnnotationAttempt:  "", AnnotationPreferred: "",
 		annotationHow: string(CauseTransfer),
 	})
+	if p := e.parts[c.shard]; p != nil && holder == e.Identity() {
+		l.Annotations = annotate(l.Annotations, map[string]string{
+			AnnotationPartition: string(p.bucket.By), AnnotationGeneration: countOrNothing(p.generation),
+		})
+	}
 	l.Spec.HolderIdentity = &holder
 	l.Spec.LeaseDurationSeconds = ptr.To[int32](foreignDuration)
 	l.Spec.LeaseTransitions = ptr.To(c.nextEpoch(known))
@@ -456,6 +533,15 @@ func (e *Election) holderOp(c *claim, known *entry, holder string, carried map[s
 		e.byItself(c, l)
 	}
 	return Op{Verb: Update, Name: l.Name, Lease: l, Stamp: StampAcquire, Why: why}
+}
+
+// loadOf is what this replica measured if it was the last holder, else what that
+// one left.
+func (e *Election) loadOf(c *claim, known *entry) int64 {
+	if load, ok := e.report.Load[c.shard]; ok && known.shard.Holder == e.Identity() {
+		return max(0, load)
+	}
+	return known.shard.Load
 }
 
 // newest merges what two terms wrote: of each resource type the newer
@@ -475,12 +561,24 @@ func newest(a, b map[string]string) map[string]string {
 
 // releaseOp gives the shard to nobody: anyone may claim it at once, but the
 // preferred one, if there is one, is the first in line.
-func (e *Election) releaseOp(c *claim, known *entry, preferred string, carried map[string]string) Op {
-	op := e.holderOp(c, known, "", carried, "release")
+func (e *Election) releaseOp(c *claim, known *entry, preferred string) Op {
+	op := e.holderOp(c, known, "", "release")
 	op.Lease.Annotations = annotate(op.Lease.Annotations, map[string]string{AnnotationDuration: "", annotationHow: "", AnnotationPreferred: preferred})
 	op.Lease.Spec.LeaseDurationSeconds = ptr.To[int32](releasedDuration)
 	op.Lease.Spec.LeaseTransitions = ptr.To(known.shard.Epoch)
-	op.Stamp = StampRenew
+	op.Stamp = StampRelease
+	return op
+}
+
+// sealOp gives the shard to nobody for good: its keys go to the buckets of the
+// next layout.
+func (e *Election) sealOp(c *claim, known *entry, stamp Stamp) Op {
+	op := e.releaseOp(c, known, "")
+	op.Lease.Annotations[AnnotationSealed] = strconv.FormatInt(e.parts[c.shard].generation, 10)
+	op.Why, op.Stamp = "seal", stamp
+	if stamp != StampRelease {
+		delete(op.Lease.Annotations, AnnotationLeft)
+	}
 	return op
 }
 

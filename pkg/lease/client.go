@@ -84,14 +84,7 @@ func (c *Client) do(ctx context.Context, op Op) (*coordinationv1.Lease, error) {
 // stamped is the Lease with the wall-clock times that people expect in it.
 func stamped(op Op) *coordinationv1.Lease {
 	l := op.Lease.DeepCopy()
-	now := metav1.NowMicro()
-	switch op.Stamp {
-	case StampAcquire:
-		l.Spec.AcquireTime, l.Spec.RenewTime = &now, &now
-	case StampRenew:
-		l.Spec.RenewTime = &now
-	case StampNone:
-	}
+	op.Stamp.Set(l, time.Now())
 	return l
 }
 

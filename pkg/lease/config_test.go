@@ -4,6 +4,7 @@
 package lease
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -82,7 +83,7 @@ func TestConfigValidate(t *testing.T) {
 	good := Config{
 		Group: "g", Namespace: "default", Timings: Default, Assign: func(Snapshot) Plan { return nil },
 		Replica: Replica{Pod: "a", UID: "u", Container: "main", Boot: "b"},
-		Shards:  specs("s1", "widgets.example.com", "widgets.example.com.3-of-4"),
+		Shards:  specs("s1", "widgets.example.com", "widgets.example.com.4-of-4"),
 	}
 	for _, test := range []struct {
 		name   string
@@ -106,10 +107,20 @@ func TestConfigValidate(t *testing.T) {
 		{"shard with a bad name", func(c *Config) { c.Shards = specs("S1") }, "shards[0].name"},
 		{"shard with a long name", func(c *Config) { c.Shards = specs(strings.Repeat("s", 253)) }, "shards[0].name"},
 		{"shard with the layout's name", func(c *Config) { c.Shards = specs("layout.shardctl.dev") }, "shards[0].name"},
+		{"shard with the name of a bucket", func(c *Config) { c.Shards = specs("widgets.example.com.3-of-4") }, "shards[0].name"},
+		{"buckets", func(c *Config) { c.Shards[0].Buckets = MaxBuckets }, ""},
+		{"too many buckets", func(c *Config) { c.Shards[1].Buckets = MaxBuckets + 1 }, "shards[1].buckets"},
+		{"fewer than no buckets", func(c *Config) { c.Shards[1].Buckets = -1 }, "shards[1].buckets"},
+		{"a long name and that of a bucket", func(c *Config) {
+			c.Shards = []ShardSpec{{Name: strings.TrimSuffix(strings.Repeat(strings.Repeat("s", 60)+".", 4), "."), Buckets: 100}}
+		}, "shards[0].name"},
+		{"partition", func(c *Config) { c.Shards[1].Partition = "name" }, "shards[1].partition"},
+		{"target", func(c *Config) { c.TargetReplicas = -1 }, "targetReplicas"},
 		{"shard with a member's name", func(c *Config) { c.Shards = specs("member-u.main") }, "shards[0].name"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			cfg := good
+			cfg.Shards = slices.Clone(good.Shards)
 			test.change(&cfg)
 			_, err := NewElection(cfg)
 			if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {

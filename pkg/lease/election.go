@@ -4,7 +4,6 @@
 package lease
 
 import (
-	"cmp"
 	"fmt"
 	"hash/fnv"
 	"maps"
@@ -52,7 +51,7 @@ type Config struct {
 	// Mode says how this replica renews the shards that it holds. Replicas
 	// with different modes run side by side. Default: [SessionMode].
 	Mode   Mode
-	Shards []ShardSpec
+	Shards []ShardSpec // families
 	// Assign says who should hold what. It must be a pure function: it is not
 	// asked again about a snapshot that it has just seen, and what it returns is
 	// not changed.
@@ -94,6 +93,9 @@ func (c *Config) Validate() error {
 	}
 	errs = append(errs, c.Timings.Validate(field.NewPath("timings"))...)
 	errs = append(errs, c.Mode.validate(nil)...)
+	if c.TargetReplicas < 0 {
+		errs = append(errs, field.Invalid(field.NewPath("targetReplicas"), c.TargetReplicas, "use 0 for unknown, or more"))
+	}
 	if c.Assign == nil {
 		errs = append(errs, field.Required(field.NewPath("assign"), "say who should hold what"))
 	}
@@ -115,7 +117,8 @@ func validateShards(group string, shards []ShardSpec) field.ErrorList {
 	seen := map[string]bool{}
 	for i, s := range shards {
 		path := field.NewPath("shards").Index(i).Child("name")
-		for _, problem := range validation.IsDNS1123Subdomain(ShardLeaseName(group, s.Name)) {
+		longest := partitioning(min(s.Buckets, MaxBuckets), s.Partition).buckets()
+		for _, problem := range validation.IsDNS1123Subdomain(ShardLeaseName(group, ShardName(s.Name, longest[len(longest)-1]))) {
 			errs = append(errs, field.Invalid(path, s.Name, problem))
 		}
 		if name := ShardLeaseName(group, s.Name); name == LayoutLeaseName(group) || strings.HasPrefix(name, group+".member-") {
@@ -125,6 +128,21 @@ func validateShards(group string, shards []ShardSpec) field.ErrorList {
 			errs = append(errs, field.Duplicate(path, s.Name))
 		}
 		seen[s.Name] = true
+		errs = append(errs, s.validateBuckets(field.NewPath("shards").Index(i))...)
+	}
+	return errs
+}
+
+func (s ShardSpec) validateBuckets(path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	if _, b := ParseShardName(s.Name); b.Of > 0 {
+		errs = append(errs, field.Invalid(path.Child("name"), s.Name, "it ends like the name of a bucket: use another"))
+	}
+	if s.Buckets < 0 || s.Buckets > MaxBuckets {
+		errs = append(errs, field.Invalid(path.Child("buckets"), s.Buckets, fmt.Sprintf("use 1 to %d", MaxBuckets)))
+	}
+	if s.Partition != "" && !slices.Contains(Partitions(), s.Partition) {
+		errs = append(errs, field.NotSupported(path.Child("partition"), s.Partition, Partitions()))
 	}
 	return errs
 }
@@ -139,13 +157,24 @@ type Election struct {
 	view    *view
 	own     string // name of the own member Lease
 	session session
-	shards  map[string]ShardSpec
-	serves  []string // names of shards, sorted
 	claims  map[string]*claim
 	order   []*claim // claims, by the name of the shard
 	report  Reported
 	leaving bool
 	left    bool
+	emptied bool // as it was last told
+
+	families   map[string]ShardSpec // those that this replica serves
+	serves     []string             // their names, sorted
+	divides    map[string]Partitioning
+	configured uint64 // counts configurations
+	// layouts are the newest known of families, by the record.
+	layouts map[string]LayoutFamily
+	shape   shape            // what the following was made from
+	parts   map[string]*part // shards of the families
+	shards  []string         // their names, sorted
+	strays  []string         // Leases of earlier layouts
+	stale   []string         // shards of earlier layouts in the record
 
 	ops    map[uint64]pending
 	nextOp uint64
@@ -183,15 +212,15 @@ func NewElection(cfg Config) (*Election, error) {
 		return nil, fmt.Errorf("election of group %q: %w", cfg.Group, err)
 	}
 	e := &Election{
-		cfg:    cfg,
-		view:   newView(cfg.Group),
-		own:    MemberLeaseName(cfg.Group, cfg.Replica),
-		shards: map[string]ShardSpec{},
-		claims: map[string]*claim{},
-		ops:    map[uint64]pending{},
-		busy:   map[string]bool{},
-		retry:  map[string]backoff{},
-		absent: map[string]Instant{},
+		cfg:     cfg,
+		view:    newView(cfg.Group),
+		own:     MemberLeaseName(cfg.Group, cfg.Replica),
+		layouts: map[string]LayoutFamily{},
+		claims:  map[string]*claim{},
+		ops:     map[uint64]pending{},
+		busy:    map[string]bool{},
+		retry:   map[string]backoff{},
+		absent:  map[string]Instant{},
 	}
 	e.session = newSession(Identity{Replica: cfg.Replica, Incarnation: 1})
 	e.configure(cfg.Shards)
@@ -271,6 +300,7 @@ func (e *Election) act() {
 		return
 	}
 	e.actSession()
+	e.partition()
 	plan := e.plan()
 	for _, c := range e.order {
 		e.actClaim(c, plan)
@@ -289,18 +319,19 @@ func (e *Election) wakeAt(at Instant) {
 
 func (e *Election) emit(effects ...Effect) { e.effects = append(e.effects, effects...) }
 
-// configure replaces the set of shards; shards that are held and no longer
+// configure replaces the set of families; shards that are held and no longer
 // wanted are given back by their claims.
-func (e *Election) configure(shards []ShardSpec) {
-	e.shards = make(map[string]ShardSpec, len(shards))
-	for _, s := range shards {
-		e.shards[s.Name] = s
-		if e.claims[s.Name] == nil {
-			e.claims[s.Name] = &claim{shard: s.Name, lease: ShardLeaseName(e.cfg.Group, s.Name)}
+func (e *Election) configure(families []ShardSpec) {
+	e.families, e.divides = make(map[string]ShardSpec, len(families)), map[string]Partitioning{}
+	for _, f := range families {
+		e.families[f.Name] = f
+		if p := partitioning(f.Buckets, f.Partition); p != (Partitioning{}) {
+			e.divides[f.Name] = p
 		}
 	}
-	e.serves = slices.Sorted(maps.Keys(e.shards))
-	e.order = slices.SortedFunc(maps.Values(e.claims), func(a, b *claim) int { return cmp.Compare(a.shard, b.shard) })
+	serves := slices.Sorted(maps.Keys(e.families))
+	e.serves = e.view.share(strings.Join(serves, ","), serves)
+	e.configured++
 	e.session.urgent = true
 }
 

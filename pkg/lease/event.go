@@ -7,6 +7,7 @@ import (
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 )
 
@@ -139,7 +140,23 @@ const (
 	StampNone    Stamp = iota
 	StampRenew         // spec.renewTime
 	StampAcquire       // spec.acquireTime and spec.renewTime
+	StampGive          // these, and when the giver had ended all work
+	StampRelease       // spec.renewTime, and when the giver had ended all work
 )
+
+// Set writes the times into a Lease that is about to be sent.
+func (s Stamp) Set(l *coordinationv1.Lease, now time.Time) {
+	at := metav1.NewMicroTime(now)
+	if s != StampNone {
+		l.Spec.RenewTime = &at
+	}
+	if s == StampAcquire || s == StampGive {
+		l.Spec.AcquireTime = &at
+	}
+	if s == StampGive || s == StampRelease {
+		l.Annotations = annotate(l.Annotations, map[string]string{AnnotationLeft: now.UTC().Format(time.RFC3339Nano)})
+	}
+}
 
 // Op is a request on one Lease. There is never more than one under way on one
 // Lease.
@@ -196,6 +213,7 @@ const (
 	CauseBalance Cause = "balance" // lost: another replica should hold it
 	CausePinned  Cause = "pinned"  // lost: an operator wants it on another replica
 	CauseDrained Cause = "drained" // lost: an operator wants this replica to hold nothing
+	CauseUnready Cause = "unready" // lost: this replica is not ready, another is
 	CauseLeaving Cause = "leaving" // lost: this replica leaves
 	CauseRemoved Cause = "removed" // lost: no longer configured here
 	CauseLapsed  Cause = "lapsed"  // lost: the session's validity passed
@@ -243,6 +261,10 @@ type Passed struct {
 // Ended says that this replica ended the session of another (R1).
 type Ended struct{ Identity string }
 
+// Emptied says that this replica begins, or ceases, to be one of an older revision
+// that holds nothing any more: it may be removed before others.
+type Emptied struct{ Yes bool }
+
 // Refused tells of a request that the API server refused for good, such as for
 // want of a permission. It is repeated, slowly.
 type Refused struct {
@@ -260,5 +282,6 @@ func (Granted) effect()  {}
 func (Revoked) effect()  {}
 func (Passed) effect()   {}
 func (Ended) effect()    {}
+func (Emptied) effect()  {}
 func (Refused) effect()  {}
 func (Left) effect()     {}

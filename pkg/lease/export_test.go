@@ -14,7 +14,7 @@ const (
 // TransferOp is the request by which this replica gives a shard away as its view
 // is now, sent or not.
 func (e *Election) TransferOp(shard, to string) Op {
-	return e.holderOp(e.claims[shard], e.shardEntry(shard), to, nil, "a transfer from before")
+	return e.holderOp(e.claims[shard], e.shardEntry(shard), to, "a transfer from before")
 }
 
 // Planned is who should hold the shard now.

@@ -27,8 +27,9 @@ func (e *Election) recorded(shard string) bool {
 	return ok
 }
 
-// actLayout keeps the layout record: it is created if absent, and every shard
-// that this replica serves is entered as soon as its Lease is there.
+// actLayout keeps the layout record: it is created if absent, says how families
+// are divided, and every shard that this replica serves is entered as soon as its
+// Lease is there.
 func (e *Election) actLayout() {
 	name := e.view.layout
 	if !e.session.valid(e.now) || e.leaving || !e.free(name) {
@@ -53,26 +54,131 @@ func (e *Election) actLayout() {
 	e.writeLayout(known, next)
 }
 
-// nextLayout is the record as it should be, and whether that is news. A shard
-// is entered with the UID of its Lease, which may then be claimed without a
-// wait, where it is certain that there was none before (R6b).
+// nextLayout is the record as it should be, and whether that is news.
 func (e *Election) nextLayout(known *entry) (next Layout, due bool) {
 	settled := e.layoutSettled(known)
-	next = Layout{Settled: settled, Shards: maps.Clone(known.layout.Shards)}
-	for _, shard := range e.serves {
+	missing := e.missingShards(known.layout, settled)
+	families := e.nextFamilies(known.layout)
+	due = len(missing) > 0 || len(e.stale) > 0 || len(families) > 0 || settled != known.layout.Settled ||
+		!known.shown // somebody took its label away: nobody would see the next change
+	if !due {
+		return Layout{}, false
+	}
+	next = Layout{Settled: settled, Shards: maps.Clone(known.layout.Shards), Families: maps.Clone(known.layout.Families)}
+	maps.Copy(next.Shards, missing)
+	for _, shard := range e.stale {
+		delete(next.Shards, shard)
+	}
+	if next.Families == nil {
+		next.Families = families
+	}
+	maps.Copy(next.Families, families)
+	return next, true
+}
+
+// missingShards are to be entered: each with the UID of its Lease, which may then
+// be claimed without a wait, where it is certain that there was none before (R6b).
+func (e *Election) missingShards(record Layout, settled bool) map[string]LayoutShard {
+	var missing map[string]LayoutShard
+	for _, shard := range e.shards {
 		l := e.shardEntry(shard)
-		if _, recorded := next.Shards[shard]; recorded || l == nil || !l.shown || !e.view.settled(l) {
+		if _, recorded := record.Shards[shard]; recorded || l == nil || !l.shown || !e.view.settled(l) {
 			continue
 		}
 		var first LayoutShard
 		if settled && l.shard.Holder == "" && l.shard.Epoch == 0 {
 			first.FirstUID = l.shard.UID
 		}
-		next.Shards[shard] = first
+		if missing == nil {
+			missing = map[string]LayoutShard{}
+		}
+		missing[shard] = first
 	}
-	due = len(next.Shards) > len(known.layout.Shards) || next.Settled != known.layout.Settled ||
-		!known.shown // somebody took its label away: nobody would see the next change
-	return next, due
+	return missing
+}
+
+// nextFamilies are the families whose entries are to change.
+func (e *Election) nextFamilies(record Layout) map[string]LayoutFamily {
+	var changed map[string]LayoutFamily
+	for _, family := range e.serves {
+		if next, due := e.nextFamily(family, record); due {
+			if changed == nil {
+				changed = map[string]LayoutFamily{}
+			}
+			changed[family] = next
+		}
+	}
+	return changed
+}
+
+// nextFamily is the entry of a family as it should be, and whether that is news.
+func (e *Election) nextFamily(family string, record Layout) (next LayoutFamily, due bool) {
+	have, ok := record.Families[family]
+	known, remembered := e.layouts[family]
+	switch {
+	case remembered && (!ok || have.Generation < known.Generation): // made anew, or restored
+		return e.succeed(family, known.Partitioning, max(known.Generation, have.Generation), known.From), true
+	case len(have.From) > 0:
+		next = LayoutFamily{Partitioning: have.Partitioning, Generation: have.Generation}
+		return next, e.allSealed(family, have)
+	case ok || e.recorded(family):
+		if want := e.configuredAs(family); want != have.Partitioning && e.agreed(family, want) {
+			return LayoutFamily{Partitioning: want, Generation: have.Generation + 1, From: []Partitioning{have.Partitioning}}, true
+		}
+		return LayoutFamily{}, false
+	}
+	if _, implied := e.layoutOf(family); implied {
+		return LayoutFamily{}, false // in one piece: the entry of its shard will do
+	}
+	return e.succeed(family, e.configuredAs(family), 0, nil), true
+}
+
+// succeed is a layout above all that are known, which comes from every one of
+// which there may be a Lease with a holder.
+func (e *Election) succeed(family string, p Partitioning, generation int64, from []Partitioning) LayoutFamily {
+	next := LayoutFamily{Partitioning: p, Generation: generation}
+	for _, l := range e.leasesOf(family) {
+		next.Generation = max(next.Generation, l.shard.Sealed)
+	}
+	next.Generation++
+	for _, old := range append(slices.Clone(from), e.divisions(family)...) {
+		if old != p && !slices.Contains(next.From, old) {
+			next.From = append(next.From, old)
+		}
+	}
+	return next
+}
+
+// allSealed tells whether nothing is left of what the layout comes from.
+func (e *Election) allSealed(family string, l LayoutFamily) bool {
+	for _, from := range l.From {
+		for _, b := range from.buckets() {
+			known := e.view.leases[ShardLeaseName(e.cfg.Group, ShardName(family, b))]
+			if known == nil || !e.view.settled(known) || known.shard.Sealed < l.Generation {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// agreed tells whether a family is to be divided as this replica would: all live
+// members know how to change that, and all of the newest revision that could hold
+// its shards, this replica among them, would do the same.
+func (e *Election) agreed(family string, want Partitioning) bool {
+	newest := e.cfg.Revision
+	for _, m := range e.members {
+		if m.divides == nil {
+			return false
+		}
+		if m.Takes(family) {
+			newest = max(newest, m.Revision)
+		}
+	}
+	return e.cfg.Revision == newest && e.candidate(e.Identity(), family) &&
+		!slices.ContainsFunc(e.members, func(m Candidate) bool {
+			return m.Takes(family) && m.Revision == newest && m.divides[family] != want
+		})
 }
 
 // layoutTurn lets the members try one after the other.

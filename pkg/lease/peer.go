@@ -150,7 +150,7 @@ const buryAfter = 10
 
 // actPeers looks after members that nobody else would: the first of the live
 // ones ends expired sessions that hold no shard, and removes records of
-// sessions that ended long ago.
+// sessions that ended long ago, and Leases of layouts that are no more.
 func (e *Election) actPeers() {
 	maps.DeleteFunc(e.absent, func(identity string, _ Instant) bool { return !e.named(identity) })
 	maps.DeleteFunc(e.retry, func(name string, b backoff) bool { // of records that have gone
@@ -173,6 +173,11 @@ func (e *Election) actPeers() {
 				e.endSession(holder)
 			}
 		case !e.named(holder):
+			e.bury(known)
+		}
+	}
+	for _, name := range e.strays {
+		if known := e.view.leases[name]; known != nil && known.shard.Holder == "" && e.view.settled(known) {
 			e.bury(known)
 		}
 	}

@@ -6,6 +6,7 @@ package lease
 import (
 	"cmp"
 	"hash/fnv"
+	"math"
 	"slices"
 	"time"
 )
@@ -36,6 +37,9 @@ type Candidate struct {
 	// Serves are the families of which the member is able to hold shards, sorted.
 	// Members that serve the same mostly share one slice.
 	Serves []string
+	// divides says how the member is configured to divide the families it serves;
+	// nil if it knows nothing of that.
+	divides map[string]Partitioning
 }
 
 func (c Candidate) equal(other Candidate) bool {
@@ -80,9 +84,11 @@ func (e *Election) plan() Plan {
 		return nil
 	}
 	e.members = e.liveMembers()
+	e.noteEmptied()
 	// The plan is a function of the snapshot, and most events change nothing in
 	// that.
-	if s := (Snapshot{Members: e.members, Shards: e.assignables()}); e.planned == nil || !s.equal(e.snapshot) {
+	s := Snapshot{Members: e.members, Shards: e.assignables(), TargetReplicas: e.targetReplicas()}
+	if e.planned == nil || !s.equal(e.snapshot) {
 		e.snapshot, e.planned = s, e.cfg.Assign(s)
 	}
 	return e.planned
@@ -93,7 +99,7 @@ func (e *Election) plan() Plan {
 func (e *Election) liveMembers() []Candidate {
 	live := []Candidate{{
 		Identity: e.Identity(), Pod: e.cfg.Replica.Pod, Revision: e.cfg.Revision, Ready: e.report.Ready, Leaving: e.leaving,
-		Serves: e.serves,
+		Cordoned: e.cordoned(), Serves: e.serves, divides: e.divides,
 	}}
 	for _, name := range e.view.names {
 		known := e.view.leases[name]
@@ -106,42 +112,98 @@ func (e *Election) liveMembers() []Candidate {
 		case e.over(m.Holder), e.expired(m.Holder, m.Duration):
 			continue
 		}
-		live = append(live, Candidate{Identity: m.Holder, Pod: e.view.who(m.Holder).Pod, Revision: m.Revision, Ready: m.Ready, Leaving: m.Leaving, Serves: m.Serves})
+		live = append(live, Candidate{
+			Identity: m.Holder, Pod: e.view.who(m.Holder).Pod, Revision: m.Revision, Ready: m.Ready, Leaving: m.Leaving,
+			Cordoned: m.Cordoned, Serves: m.Serves, divides: m.Buckets,
+		})
 	}
 	slices.SortFunc(live, func(a, b Candidate) int { return cmp.Compare(a.Identity, b.Identity) })
 	return live
 }
 
+// cordoned tells whether an operator wants this replica to hold nothing.
+func (e *Election) cordoned() bool {
+	own := e.view.leases[e.own]
+	return own != nil && own.member.Cordoned
+}
+
+// targetReplicas is what the live members of the newest revision were told.
+func (e *Election) targetReplicas() int {
+	newest, target := int64(math.MinInt64), 0
+	for _, m := range e.members {
+		told := e.cfg.TargetReplicas
+		if known := e.memberOf(m.Identity); m.Identity != e.Identity() {
+			told = known.member.Replicas
+		}
+		switch {
+		case m.Leaving || m.Revision < newest:
+		case m.Revision > newest:
+			newest, target = m.Revision, told
+		default:
+			target = max(target, told)
+		}
+	}
+	return target
+}
+
+// noteEmptied tells when this replica begins or ceases to be one of an older
+// revision that has nothing left to do.
+func (e *Election) noteEmptied() {
+	superseded := slices.ContainsFunc(e.members, func(m Candidate) bool { return m.Revision > e.cfg.Revision && m.Ready && !m.Leaving })
+	if now := superseded && e.idle() && !e.named(e.Identity()); now != e.emptied {
+		e.emptied = now
+		e.emit(Emptied{Yes: now})
+	}
+}
+
+// assignables are the shards that can be held now.
 func (e *Election) assignables() []Assignable {
+	// An earlier session of a member counts as that member, which will claim the
+	// shard anew: both have one record.
+	members := make(map[string]string, len(e.members))
+	for _, m := range e.members {
+		members[e.view.who(m.Identity).record] = m.Identity
+	}
 	shards := make([]Assignable, 0, len(e.shards))
-	for _, name := range e.serves {
-		shards = append(shards, Assignable{Name: name, Family: name, Holder: e.liveHolder(name)})
+	for _, name := range e.shards {
+		if p := e.parts[name]; p.use == inUse || p.use == reshaped {
+			shards = append(shards, e.assignable(name, p.family, members))
+		}
 	}
 	return shards
 }
 
-// liveHolder is the live member that the shard's record names, or that it was
-// given back for; an earlier session of a member counts as that member, which
-// will claim it anew.
-func (e *Election) liveHolder(shard string) string {
+// assignable is one shard; members are the live ones by the names of their records.
+func (e *Election) assignable(shard, family string, members map[string]string) Assignable {
+	a := Assignable{Name: shard, Family: family}
 	known := e.shardEntry(shard)
 	if known == nil {
-		return ""
+		return a
 	}
+	a.Load, a.Pinned = known.shard.Load, known.shard.Pinned
 	record := e.view.who(cmp.Or(known.shard.Holder, known.shard.Preferred)).record
-	for _, m := range e.members {
-		if record != "" && record == e.view.who(m.Identity).record {
-			return m.Identity
-		}
+	if a.Holder = members[record]; a.Holder == "" {
+		return a
 	}
-	return ""
+	if reported, ok := e.reportedLoad(record)[shard]; ok {
+		a.Load = max(0, reported)
+	}
+	return a
 }
 
-// candidate tells whether the identity is a live member to which the shard can
-// be handed.
-func (e *Election) candidate(identity, shard string) bool {
+// reportedLoad is what a member's record says of its shards.
+func (e *Election) reportedLoad(record string) map[string]int64 {
+	if known := e.view.leases[record]; known != nil {
+		return known.member.Load
+	}
+	return nil
+}
+
+// candidate tells whether the identity is a live member to which shards of the
+// family can be handed.
+func (e *Election) candidate(identity, family string) bool {
 	return slices.ContainsFunc(e.members, func(m Candidate) bool {
-		return m.Identity == identity && m.Takes(shard)
+		return m.Identity == identity && m.Takes(family)
 	})
 }
 

@@ -42,16 +42,17 @@ const (
 	AnnotationReplicas = "shardctl.dev/replicas" // member: how many replicas there are to be, as it was told
 	AnnotationBuckets  = "shardctl.dev/buckets"  // member: JSON, family -> how it is configured to be divided
 
-	AnnotationSession   = "shardctl.dev/session"          // shard: equals spec.holderIdentity in session mode (R14)
-	AnnotationClaimed   = "shardctl.dev/claimed"          // shard: UID of the Lease when it was last claimed: a copy has another (R6b)
-	AnnotationDuration  = "shardctl.dev/session-duration" // shard: the session's LeaseDuration, a Go duration
-	AnnotationPreferred = "shardctl.dev/preferred"        // shard: identity that a shard without a holder was given back for
-	AnnotationResource  = "shardctl.dev/resource"         // shard: resource type, as resource.group
-	AnnotationPinned    = "shardctl.dev/pinned"           // shard, by an operator: the Pod that should hold it
-	AnnotationSealed    = "shardctl.dev/sealed"           // shard: generation of the layout that has done with it
-	AnnotationPartition = "shardctl.dev/partition"        // shard: what its bucket is a range of
-	AnnotationLeft      = "shardctl.dev/left"             // shard: when its last holder ended all work, in RFC 3339
-	AnnotationCarried   = "shardctl.dev/carried"          // shard: JSON, resource -> newest resourceVersion the last holder wrote
+	AnnotationSession    = "shardctl.dev/session"          // shard: equals spec.holderIdentity in session mode (R14)
+	AnnotationClaimed    = "shardctl.dev/claimed"          // shard: UID of the Lease when it was last claimed: a copy has another (R6b)
+	AnnotationDuration   = "shardctl.dev/session-duration" // shard: the session's LeaseDuration, a Go duration
+	AnnotationPreferred  = "shardctl.dev/preferred"        // shard: identity that a shard without a holder was given back for
+	AnnotationResource   = "shardctl.dev/resource"         // shard: resource type, as resource.group
+	AnnotationPinned     = "shardctl.dev/pinned"           // shard, by an operator: the Pod that should hold it
+	AnnotationSealed     = "shardctl.dev/sealed"           // shard: generation of the layout that has done with it
+	AnnotationGeneration = "shardctl.dev/generation"       // shard: that of the layout by which it was last claimed
+	AnnotationPartition  = "shardctl.dev/partition"        // shard: what its bucket is a range of
+	AnnotationLeft       = "shardctl.dev/left"             // shard: when its last holder ended all work, in RFC 3339
+	AnnotationCarried    = "shardctl.dev/carried"          // shard: JSON, resource -> newest resourceVersion the last holder wrote
 
 	AnnotationLayout = "shardctl.dev/layout" // layout: JSON of the layout record
 )
@@ -130,6 +131,9 @@ type Shard struct {
 	// Sealed is the generation of the layout that is done with this Lease: nobody
 	// claims it by an earlier one. 0 if it was never sealed.
 	Sealed int64
+	// Generation is that of the layout by which it was last claimed; 0 if its family
+	// was never divided.
+	Generation int64
 	// Partition is what the bucket is a range of, as of its last claim.
 	Partition Partition
 	// Load is that of the last holder when it gave the shard away, in thousandths
@@ -146,12 +150,25 @@ type Shard struct {
 	Renewed  time.Time // the same
 }
 
-// Layout is the layout record: which shards were ever created.
+// Layout is the layout record: how families are divided, and which shards were
+// ever created.
 type Layout struct {
 	// Settled says that every term which an earlier layout record could have
 	// allowed has run out.
 	Settled bool                   `json:"settled"`
 	Shards  map[string]LayoutShard `json:"shards"`
+	// Families are those that are, or were, divided into buckets. Any other is in
+	// one piece.
+	Families map[string]LayoutFamily `json:"families,omitempty"`
+}
+
+// LayoutFamily says how a family is divided.
+type LayoutFamily struct {
+	Partitioning
+	// Generation counts the changes.
+	Generation int64 `json:"generation"`
+	// From is how it was divided before: not all Leases of that are sealed yet.
+	From []Partitioning `json:"from,omitempty"`
 }
 
 // LayoutShard says of a shard that it has been created.
@@ -211,6 +228,7 @@ func DecodeShard(l *coordinationv1.Lease) Shard {
 	}
 	s.Partition = Partition(l.Annotations[AnnotationPartition])
 	s.Sealed = decodeCount(l.Annotations[AnnotationSealed])
+	s.Generation = decodeCount(l.Annotations[AnnotationGeneration])
 	s.Load = decodeCount(l.Annotations[AnnotationLoad])
 	s.Left, _ = time.Parse(time.RFC3339Nano, l.Annotations[AnnotationLeft])
 	if s.Holder == "" {
@@ -257,9 +275,9 @@ func (s Shard) Token() int64 {
 	return min(max(s.Created, 0), math.MaxUint32)<<31 | int64(s.Epoch)
 }
 
-// decodeLayout reads the layout record. A record that cannot be read counts as
+// DecodeLayout reads the layout record. A record that cannot be read counts as
 // unsettled and empty: it allows no short cut.
-func decodeLayout(l *coordinationv1.Lease) Layout {
+func DecodeLayout(l *coordinationv1.Lease) Layout {
 	raw, written := l.Annotations[AnnotationLayout]
 	if !written {
 		return Layout{Settled: true, Shards: map[string]LayoutShard{}}
@@ -271,6 +289,9 @@ func decodeLayout(l *coordinationv1.Lease) Layout {
 	if layout.Shards == nil {
 		layout.Shards = map[string]LayoutShard{}
 	}
+	maps.DeleteFunc(layout.Families, func(_ string, f LayoutFamily) bool {
+		return !f.valid() || f.Generation < 1 || slices.ContainsFunc(f.From, func(p Partitioning) bool { return !p.valid() })
+	})
 	return layout
 }
 

@@ -112,7 +112,7 @@ func TestDecodeLayout(t *testing.T) {
 		{"as written", map[string]string{AnnotationLayout: Layout{Settled: true, Shards: map[string]LayoutShard{"s": {FirstUID: "u"}, "t": {}}}.encode()}, true, 2},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got := decodeLayout(&coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Annotations: test.annotations}})
+			got := DecodeLayout(&coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Annotations: test.annotations}})
 			if got.Settled != test.settled || len(got.Shards) != test.shards || got.Shards == nil {
 				t.Errorf("got %+v, want settled %t and %d shards", got, test.settled, test.shards)
 			}
@@ -168,7 +168,7 @@ func FuzzDecode(f *testing.F) {
 		if m.Holder != ptr.Deref(l.Spec.HolderIdentity, "") || m.Duration < 0 || m.Mode == LeaseMode && l.Annotations[AnnotationMode] != string(LeaseMode) {
 			t.Errorf("member %+v of %+v", m, l)
 		}
-		if layout := decodeLayout(&l); layout.Shards == nil {
+		if layout := DecodeLayout(&l); layout.Shards == nil {
 			t.Errorf("layout %+v", layout)
 		}
 	})

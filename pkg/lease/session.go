@@ -4,6 +4,7 @@
 package lease
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 	"time"
@@ -201,6 +202,8 @@ func (e *Election) memberOp(why string) Op {
 		AnnotationLeaving:  trueOrNothing(e.leaving),
 		AnnotationServes:   strings.Join(e.serves, ","),
 		AnnotationMode:     leaseModeOrNothing(e.cfg.Mode),
+		AnnotationReplicas: countOrNothing(int64(e.cfg.TargetReplicas)),
+		AnnotationBuckets:  e.encodeDivides(),
 		AnnotationLoad:     encodeMap(e.report.Load),
 		AnnotationProblems: encodeMap(e.report.Problems),
 	})
@@ -211,6 +214,19 @@ func (e *Election) memberOp(why string) Op {
 	l.Spec.LeaseDurationSeconds = ptr.To(int32(e.cfg.Timings.LeaseDuration / time.Second))
 	l.Spec.LeaseTransitions = ptr.To(int32(min(s.identity.Incarnation, 1<<30)))
 	return op
+}
+
+// encodeDivides is written even if nothing is divided: it tells that this replica
+// knows of layouts.
+func (e *Election) encodeDivides() string {
+	return cmp.Or(encodeMap(e.divides), "{}")
+}
+
+func countOrNothing(n int64) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.FormatInt(n, 10)
 }
 
 func leaseModeOrNothing(m Mode) string {

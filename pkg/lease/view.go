@@ -23,6 +23,11 @@ type view struct {
 	// names are those of all leases, sorted: every walk over the view is in
 	// this order, so that the same events give the same effects.
 	names []string
+	// version changes with the set of names.
+	version uint64
+	// serves are lists of families that members serve, by how they are written:
+	// mostly all serve the same.
+	serves map[string][]string
 	// identities remembers what identities say, for they are asked all the time.
 	identities map[string]who
 	// shown is the resourceVersion up to which the watch has shown everything.
@@ -73,7 +78,7 @@ type entry struct {
 func newView(group string) *view {
 	return &view{
 		group: group, layout: LayoutLeaseName(group), members: group + ".member-",
-		leases: map[string]*entry{}, identities: map[string]who{},
+		leases: map[string]*entry{}, serves: map[string][]string{}, identities: map[string]who{},
 	}
 }
 
@@ -108,6 +113,7 @@ func (v *view) who(identity string) who {
 func (v *view) set(name string, e *entry) {
 	if i, ok := slices.BinarySearch(v.names, name); !ok {
 		v.names = slices.Insert(v.names, i, name)
+		v.version++
 	}
 	v.leases[name] = e
 }
@@ -115,8 +121,34 @@ func (v *view) set(name string, e *entry) {
 func (v *view) drop(name string) {
 	if i, ok := slices.BinarySearch(v.names, name); ok {
 		v.names = slices.Delete(v.names, i, i+1)
+		v.version++
 	}
 	delete(v.leases, name)
+}
+
+// maxServes bounds how many lists of families are remembered.
+const maxServes = 64
+
+// share returns the one list for all members that serve the same.
+func (v *view) share(written string, list []string) []string {
+	if known, ok := v.serves[written]; ok {
+		return known
+	}
+	if len(v.serves) == maxServes {
+		clear(v.serves)
+	}
+	v.serves[written] = list
+	return list
+}
+
+// under are the names of Leases that begin so, sorted.
+func (v *view) under(prefix string) []string {
+	first, _ := slices.BinarySearch(v.names, prefix)
+	last := first
+	for last < len(v.names) && strings.HasPrefix(v.names[last], prefix) {
+		last++
+	}
+	return v.names[first:last]
 }
 
 // parseRV reads a resourceVersion; 0 is no valid one.
@@ -169,13 +201,14 @@ func (v *view) decode(now Instant, l *coordinationv1.Lease, rv uint64, old *entr
 	switch {
 	case v.isMember(l.Name):
 		e.member = DecodeMember(l)
+		e.member.Serves = v.share(l.Annotations[AnnotationServes], e.member.Serves)
 		v.remember(l.Name, e.member.Ended)
 		v.waitsFor(e.member.Duration)
 		if same && old.member.Holder == e.member.Holder && old.member.Attempt == e.member.Attempt {
 			e.changed = old.changed
 		}
 	case v.isLayout(l.Name):
-		e.layout = decodeLayout(l)
+		e.layout = DecodeLayout(l)
 	default:
 		e.shard = DecodeShard(l)
 		if !e.shard.Session {
