@@ -40,10 +40,16 @@ type Checks struct {
 	// beyond: the clocks are further apart than the bound (R8), so that two
 	// holders are counted, and are no violation.
 	beyond bool
-	// tokens is the newest fencing token of each shard.
-	tokens map[string]int64
+	// tokens are the newest fencing tokens of each family, by the bucket.
+	tokens map[string][]token
 	// wrote is what the work of terms had written that were passed on.
 	wrote map[termKey]map[string]string
+}
+
+// token is the newest fencing token of a bucket.
+type token struct {
+	bucket lease.Bucket
+	token  int64
 }
 
 // Violation is something that must never be.
@@ -61,7 +67,7 @@ func (v *Violation) String() string {
 
 func newChecks() Checks {
 	return Checks{
-		tokens: map[string]int64{}, wrote: map[termKey]map[string]string{},
+		tokens: map[string][]token{}, wrote: map[termKey]map[string]string{},
 		Granted: map[lease.Cause]int{}, Requests: map[string]int{},
 	}
 }
@@ -94,6 +100,7 @@ func (w *World) checkExclusion() {
 		for name, held := range r.Terms {
 			if held.validity.valid(r.now()) {
 				w.checkAlone(r, held, name, w.Replicas[i+1:])
+				w.checkApart(r, held, w.Replicas[i:])
 			}
 		}
 	}
@@ -110,6 +117,22 @@ func (w *World) checkAlone(r *Replica, held *Held, name string, others []*Replic
 		}
 		w.violatef(other, "exclusion", "%s is held at epoch %d while %s holds it at epoch %d",
 			name, other.Terms[name].Epoch, r.Name, held.Epoch)
+	}
+}
+
+// checkApart is G1 for the keys of a family that is divided: no two terms, of one
+// process or two, may be of buckets that have a key in common.
+func (w *World) checkApart(r *Replica, held *Held, others []*Replica) {
+	for _, other := range others {
+		for name, theirs := range other.Terms {
+			if theirs.Family != held.Family || name == held.Shard || !theirs.Bucket.Overlaps(held.Bucket) || !other.Holds(name) {
+				continue
+			}
+			if !w.Checks.beyond {
+				w.violatef(other, "exclusion", "%s %v is held at epoch %d while %s holds %s %v at epoch %d",
+					name, theirs.Bucket, theirs.Epoch, r.Name, held.Shard, held.Bucket, held.Epoch)
+			}
+		}
 	}
 }
 
@@ -150,10 +173,19 @@ func (w *World) checkToken(r *Replica, t lease.Term) {
 	if !r.Holds(t.Shard) || w.Checks.beyond {
 		return
 	}
-	if last := w.Checks.tokens[t.Shard]; t.Token <= last {
-		w.violatef(r, "token", "%s is granted with token %d (epoch %d), not above %d", t.Shard, t.Token, t.Epoch, last)
+	last := w.Checks.tokens[t.Family]
+	i := slices.IndexFunc(last, func(before token) bool { return before.bucket == t.Bucket })
+	for _, before := range last {
+		if before.bucket.Overlaps(t.Bucket) && t.Token <= before.token {
+			w.violatef(r, "token", "%s is granted with token %d (epoch %d), not above %d of %v", t.Shard, t.Token, t.Epoch, before.token, before.bucket)
+		}
 	}
-	w.Checks.tokens[t.Shard] = max(w.Checks.tokens[t.Shard], t.Token)
+	if i < 0 {
+		last = append(last, token{bucket: t.Bucket})
+		i = len(last) - 1
+	}
+	last[i].token = t.Token
+	w.Checks.tokens[t.Family] = last
 }
 
 // checkCarried says that whoever is handed a shard is told of all that its last

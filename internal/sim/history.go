@@ -7,12 +7,10 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/shardctl/shardctl/pkg/lease"
-	"github.com/shardctl/shardctl/pkg/shard"
 )
 
 // History is one random history: faults for a while, under which nothing may be
@@ -29,7 +27,8 @@ type History struct {
 	chaos *chaos
 	// template, if set, says what happens.
 	template *template
-	user     *user // nil: the shards have no objects
+	user     *user     // nil: the shards have no objects
+	division *division // nil: all families are in one piece
 }
 
 // NewHistory makes the history of a seed. It is a function of that.
@@ -50,6 +49,9 @@ func newHistory(seed uint64, only *Selection) *History {
 	h := &History{World: w, chaos: c}
 	if c.chance(shareDirected) && c.happens(Directed) {
 		h = newDirected(w, c)
+	}
+	if h.template == nil {
+		h.division = c.divide()
 	}
 	if c.chance(shareWithObjects) && only.objects() {
 		h.user = w.populate(c.scale)
@@ -95,6 +97,9 @@ func (h *History) wander() {
 		w.after(Span{0, c.scale}.draw(c.rng), func() { c.join() })
 	}
 	c.begin()
+	if h.division != nil {
+		h.division.begin()
+	}
 	w.Run(Span{2 * c.scale, 10 * c.scale}.draw(c.rng))
 }
 
@@ -103,18 +108,22 @@ func (h *History) slowly(d time.Duration) time.Duration {
 	return Clock{Rate: h.chaos.slowest}.true(d)
 }
 
-// converge waits until every shard is held, and then until shares are even.
+// converge waits until every key has an owner, then until families are divided as
+// they should be, and then until shares are even.
 func (h *History) converge() {
 	w := h.World
 	repaired := w.now
 	limit := h.heldAgain()
-	if !w.Until(limit, h.allHeld) {
+	if !w.Until(limit, h.owned) {
 		w.violatef(nil, "liveness", "held %s after the repair: %s; %s", limit, w.Holders(), w.records())
 	}
 	h.Unheld = float64(w.now-repaired) / float64(limit)
 	// The dead have a share, and a session, until their LeaseDuration has passed
 	// for somebody who sees.
 	w.Run(max(h.slowly(h.chaos.scale)+time.Second, repaired+limit-w.now))
+	if h.division != nil && !w.Until(h.redivided(), h.allHeld) {
+		w.violatef(nil, "liveness", "divided %s after the repair: %s; %s", h.redivided(), w.Holders(), w.records())
+	}
 	limit = 4 * (h.slowly(Cooldown) + w.Faults.WorkReturns.Most)
 	if !w.Until(limit, h.even) {
 		w.violatef(nil, "balance", "%s after the repair: %s", limit, w.Holders())
@@ -151,19 +160,27 @@ func (h *History) heldAgain() time.Duration {
 
 func (w *World) records() string {
 	var records []string
-	for _, s := range w.Config.Shards {
-		records = append(records, s.Name+" "+w.Server.heldBy(s.Name))
+	for _, shard := range w.ShardNames() {
+		records = append(records, shard+" "+w.Server.heldBy(shard))
 	}
 	return strings.Join(records, ", ")
 }
 
 func (h *History) allHeld() bool {
-	return !slices.ContainsFunc(h.World.Config.Shards, func(s lease.ShardSpec) bool { return h.World.Holder(s.Name) == nil })
+	for _, s := range h.World.Config.Shards {
+		for _, b := range bucketsOf(s) {
+			name := lease.ShardName(s.Name, b)
+			if r := h.World.Holder(name); r == nil || r.Terms[name].Bucket != b {
+				return false
+			}
+		}
+	}
+	return true
 }
 
-// even tells whether everything is held, by those that stay, the shares of those
-// that are alike differ by no more than the tolerance, and nothing is about to
-// move.
+// even tells whether everything is held, by those that stay, and nothing is about
+// to move: the shares in the newest revision are within one of each other, and
+// of those in older ones, as far as the fair share goes.
 func (h *History) even() bool {
 	w := h.World
 	alive := w.Alive()
@@ -172,21 +189,45 @@ func (h *History) even() bool {
 		if r.leaving || r.ending() {
 			return false
 		}
-		for _, s := range w.Config.Shards {
-			if r.Holds(s.Name) {
+		for _, shard := range w.ShardNames() {
+			if r.Holds(shard) {
 				shares[i]++
 			}
 		}
 	}
-	for i, r := range alive {
+	newest, most := fairShare(alive, len(w.ShardNames()))
+	for i := range alive {
 		for j, other := range alive {
-			// A shard never moves to an older revision.
-			if other.Config.Revision >= r.Config.Revision && shares[i]-shares[j] > shard.Tolerance {
+			// Only the newest revision is given anything.
+			if other.Config.Revision == newest && shares[i]-shares[j] > 1 && shares[j] < most {
 				return false
 			}
 		}
 	}
 	return h.allHeld()
+}
+
+// fairShare is the newest revision, and how many idle shards are given to a member
+// of it while members of older ones are live.
+func fairShare(alive []*Replica, shards int) (newest int64, most int) {
+	for _, r := range alive {
+		newest = max(newest, r.Config.Revision)
+	}
+	members, target := 0, 0
+	for _, r := range alive {
+		if r.Config.Revision == newest {
+			members++
+			target = max(target, r.Config.TargetReplicas)
+		}
+	}
+	if members == len(alive) {
+		return newest, shards
+	}
+	if target == 0 {
+		target = len(alive)
+	}
+	// One shard is given to each, however many more they are.
+	return newest, max(shards/max(target, members), 1)
 }
 
 // minWatched is how long a stable group is watched at least.
@@ -211,7 +252,7 @@ func (h *History) steady() {
 	w.Run(time.Second) // what became due just now is still under way
 	w.Forget()
 	before := w.Holders()
-	watched := h.watched()
+	watched, strays := h.watched(), w.strays()
 	w.Run(watched)
 	checks := &w.Checks
 	if now := w.Holders(); now != before {
@@ -221,7 +262,7 @@ func (h *History) steady() {
 		w.violatef(nil, "stability", "a stable group moved: %v granted, %d passed on, %d revoked", checks.Granted, checks.Passed, checks.Revoked)
 	}
 	heartbeats, renewals := h.due(watched)
-	allowed := map[string]int{"heartbeat": heartbeats, "renew": renewals, "bury": len(w.Replicas)}
+	allowed := map[string]int{"heartbeat": heartbeats, "renew": renewals, "bury": len(w.Replicas) + strays, "record layout": strays}
 	for why, n := range checks.Requests {
 		if n > allowed[why] {
 			w.violatef(nil, "stability", "a stable group sent %v, want no more than %v", checks.Requests, allowed)

@@ -48,6 +48,8 @@ const (
 	ReadinessChanged
 	WorkEndedByItself
 	Directed
+	Divided
+	Redivided
 	kinds
 )
 
@@ -93,6 +95,8 @@ var names = [kinds]string{
 	ReadinessChanged:   "readiness changed",
 	WorkEndedByItself:  "work ended without being told to",
 	Directed:           "directed history",
+	Divided:            "family in buckets",
+	Redivided:          "family to be divided anew",
 }
 
 func (k Kind) String() string { return names[k] }

@@ -43,7 +43,7 @@ func (c *Rates) ticked(r *Replica) {
 func (c *Rates) sent(r *Replica, op lease.Op) {
 	c.Requests = lastSecond(c.Requests, r.w.now)
 	c.MostRequests = max(c.MostRequests, len(c.Requests))
-	if len(c.Requests) > maxRequestsPerSecond+4*len(r.w.Config.Shards) {
+	if len(c.Requests) > maxRequestsPerSecond+4*len(r.w.ShardNames())+r.w.divisionRequests() {
 		r.w.violatef(r, "busy loop", "%d requests in a second, now %s %s (%s)", len(c.Requests), op.Verb, op.Name, op.Why)
 	}
 }

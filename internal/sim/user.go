@@ -24,10 +24,13 @@ const shareWithObjects = 0.9
 const maxKeys = 3
 
 // populate gives the shards of a group objects; it is called before the first
-// replica starts.
+// replica starts. Nil if there are none to have objects.
 func (w *World) populate(scale time.Duration) *user {
 	u := &user{w: w, chance: w.newObjectSource(), scale: scale, interval: Span{0, scale / 2}}
 	for _, s := range w.Config.Shards {
+		if s.Buckets > 0 {
+			continue // its keys are looked at one by one: see Unowned
+		}
 		of := newObjects(s.Name)
 		w.objects = append(w.objects, of)
 		for i := range 1 + u.chance.rng.IntN(maxKeys) {
@@ -36,6 +39,9 @@ func (w *World) populate(scale time.Duration) *user {
 				u.change(of, of.names[i])
 			}
 		}
+	}
+	if len(w.objects) == 0 {
+		return nil
 	}
 	return u
 }

@@ -158,13 +158,13 @@ func (w *World) Holder(shard string) *Replica {
 	return nil
 }
 
-// Holders says who holds each configured shard, in their order: "a b a", with -
+// Holders says who holds each shard, in the order of [World.ShardNames]: "a b a", with -
 // for one that nobody holds.
 func (w *World) Holders() string {
 	var names []string
-	for _, s := range w.Config.Shards {
+	for _, shard := range w.ShardNames() {
 		name := "-"
-		if r := w.Holder(s.Name); r != nil {
+		if r := w.Holder(shard); r != nil {
 			name = r.Name
 		}
 		names = append(names, name)

@@ -116,8 +116,8 @@ func (e *Election) actTerm(c *claim, known *entry, plan Plan) {
 // reasonToGive says why a held shard should be given away, and to whom.
 func (e *Election) reasonToGive(c *claim, known *entry, plan Plan) (Cause, string) {
 	want := plan[c.shard]
-	switch {
-	case e.parts[c.shard] == nil:
+	switch p := e.parts[c.shard]; {
+	case p == nil || p.use == coming:
 		return CauseRemoved, want
 	case e.retires(c.shard, known):
 		return CauseLayout, ""
@@ -263,9 +263,27 @@ func (e *Election) actIdle(c *claim, known *entry, plan Plan) {
 		// No later term can be told from this one: the Lease has to be deleted.
 	case known.shard.Holder == e.Identity() && known.shard.Claimed:
 		e.goOn(c, known, plan)
-	case !e.view.settled(known) || p == nil || p.use == coming || e.leaving:
-	case !e.retires(c.shard, known) && !e.claimable(c.shard, known): // the last layout is not sealed
-	case e.vacancy(c, known) && e.myTurn(c, plan):
+	case e.view.settled(known) && p != nil && !e.leaving:
+		e.actVacant(c, known, p, plan)
+	}
+}
+
+// actVacant looks after a shard that may be without a holder.
+func (e *Election) actVacant(c *claim, known *entry, p *part, plan Plan) {
+	switch {
+	case e.claimable(c.shard, known):
+	case c.working > 0:
+		return // what gives the shard to others has to wait for that
+	case known.shard.Holder == "" && e.outdated(p, known):
+		if e.myTurn(c, plan) {
+			e.send(Op{Verb: Delete, Name: c.lease, Lease: known.lease, Why: "make anew"}, nil)
+		}
+		return
+	case !e.retires(c.shard, known) && (p.use == inUse || known.shard.Holder == ""):
+		c.vacant = 0 // it is sealed, or what it overlaps is not yet
+		return
+	}
+	if e.vacancy(c, known) && e.myTurn(c, plan) {
 		e.take(c, known)
 	}
 }
@@ -338,13 +356,13 @@ func (e *Election) vacancy(c *claim, known *entry) bool {
 	switch {
 	case !e.recorded(c.shard): // actLayout does so first
 	case s.Holder == "":
-		vacant = e.entitled(c, known)
+		vacant = e.entitled(c.shard, known)
 	case s.Session:
 		vacant = e.over(s.Holder) || e.expired(s.Holder, s.Duration)
 	default: // the standard rules (R14)
 		duration := cmp.Or(s.Duration, e.cfg.Timings.LeaseDuration)
 		due := max(known.changed, e.session.since).Add(duration)
-		vacant = e.entitled(c, known) && (e.over(s.Holder) || e.knownDead(s.Holder) || e.confirmedAt(due))
+		vacant = e.entitled(c.shard, known) && (e.over(s.Holder) || e.knownDead(s.Holder) || e.confirmedAt(due))
 	}
 	switch {
 	case !vacant:
@@ -359,8 +377,8 @@ func (e *Election) vacancy(c *claim, known *entry) bool {
 // has been claimed before may: its first claim waited. A new one may be the
 // successor of a deleted Lease whose holder does not know yet, unless the layout
 // record shows that there never was another.
-func (e *Election) entitled(c *claim, known *entry) bool {
-	if known.shard.Claimed || e.layout().layout.Shards[c.shard].FirstUID == known.shard.UID {
+func (e *Election) entitled(shard string, known *entry) bool {
+	if known.shard.Claimed || e.layout().layout.Shards[shard].FirstUID == known.shard.UID {
 		return true
 	}
 	due := known.appeared.Add(max(e.view.longest, e.cfg.Timings.LeaseDuration))
@@ -410,18 +428,23 @@ func (e *Election) take(c *claim, known *entry) {
 		e.endSession(holder)
 		return
 	}
-	if e.retires(c.shard, known) {
+	switch p := e.parts[c.shard]; {
+	case e.retires(c.shard, known):
 		e.send(e.sealOp(c, known, StampRenew), nil)
+		return
+	case p.use != inUse: // somebody took what was not to be had
+		e.send(e.releaseOp(c, known, ""), nil)
 		return
 	}
 	op := e.holderOp(c, known, e.Identity(), "claim")
 	how := e.howTaken(known)
-	before := e.predecessors(c.shard)
-	if p := e.parts[c.shard]; how == CauseVacant && known.shard.Generation < p.generation && len(before) > 0 {
-		how = CauseLayout
-		e.inherit(c, op.Lease, before)
-	}
-	if how == CauseTakeOver || how == CauseReclaim {
+	switch before := e.predecessors(c.shard); {
+	case len(before) > 0 && known.shard.Generation < e.parts[c.shard].generation:
+		e.inherit(c, known, op.Lease, before)
+		if how == CauseVacant {
+			how = CauseLayout
+		}
+	case how == CauseTakeOver || how == CauseReclaim:
 		delete(op.Lease.Annotations, AnnotationLeft)
 	}
 	op.Lease.Annotations[annotationHow] = string(how)
@@ -442,10 +465,14 @@ func (e *Election) howTaken(known *entry) Cause {
 }
 
 // inherit makes the first claim of a new bucket tell what the holders of the old
-// ones have left.
-func (e *Election) inherit(c *claim, l *coordinationv1.Lease, before []familyLease) {
-	carried, left, load := DecodeShard(l).Carried, time.Time{}, int64(0)
+// ones have left, and its fencing token rise above theirs also where the Leases
+// were made in the same second (R7).
+func (e *Election) inherit(c *claim, known *entry, l *coordinationv1.Lease, before []familyLease) {
+	carried, left, load := known.shard.Carried, time.Time{}, int64(0)
 	for _, old := range before {
+		if epoch := old.shard.Epoch; old.shard.Created == known.shard.Created && epoch >= *l.Spec.LeaseTransitions && epoch < math.MaxInt32/2 {
+			l.Spec.LeaseTransitions = ptr.To(epoch + 1)
+		}
 		carried = newest(carried, old.shard.Carried)
 		if old.shard.Left.After(left) {
 			left = old.shard.Left

@@ -15,19 +15,24 @@ import (
 //  1. The record is made to name the new layout, at the next generation, and the
 //     old one as what it comes from. The Leases of the new buckets are created
 //     and entered; the old buckets are held and handed over as before.
-//  2. Once all new buckets are entered, each old Lease is sealed: its holder
-//     drains it, and writes the generation into it where it would name a
-//     successor; one that nobody holds is sealed by whoever might have taken it,
-//     by the same rules. A new bucket is claimed only when every old one that
-//     overlaps it is sealed. When all are, the record drops the old layout.
+//  2. Once all new buckets may be claimed, the record says so, and each old Lease
+//     is sealed: its holder drains it, and writes the generation into it where it
+//     would name a successor; one that nobody holds is sealed by whoever might
+//     have taken it, by the same rules. A new bucket is claimed only when every
+//     old one that overlaps it is sealed. When all are, the record drops the old
+//     layout.
 //
 // Why no key has two owners: a Lease is claimed by compare-and-swap, by a replica
-// that knows a generation g of the record of which the Lease is part, and only if
-// it was not sealed by a later one; and, if it is one that g came to, only if all
-// of the Leases it overlaps among those that g came from are sealed by g. A seal
-// stays, also through later claims. So whatever old record a replica goes by, its
-// claim either comes before the seal, and then the seal, and all claims that wait
-// for it, come after the end of its term; or it meets the seal.
+// whose view shows all that was written before the state of the Lease that it goes
+// by. So it knows the record of that time. In the second phase of a generation it
+// claims only what overlaps nothing but Leases that are sealed by that generation,
+// and such a seal stays as long as the generation does. A later change has the
+// Lease sealed before it claims what overlaps that: such a seal comes before the
+// claim, and makes it fail, or after it, and then waits for the end of its term.
+//
+// No Lease is used by two layouts that follow each other: between 4 buckets by UID
+// and 4 by key, the family is in one piece for a moment; and one that is left of an
+// earlier layout is deleted and made anew. So fencing tokens rise for every key.
 //
 // A record that is gone, or of which an old copy was restored, is written anew at
 // a generation above all that are known, and comes from every layout of which
@@ -50,14 +55,16 @@ type use int
 const (
 	inUse    use = iota // held by one after the other
 	coming              // of the next layout: its Lease is made, and not claimed yet
-	retiring            // of the last layout alone: its Lease is sealed
-	reshaped            // of both, as different buckets of the same name: sealed first, claimed then
+	retiring            // of the last layout: its Lease is sealed
 )
 
 // partition replaces what replicas, and the record, say of families by shards. It
 // does so again only when that changes.
 func (e *Election) partition() {
 	record := e.layout()
+	if record != nil && record.rv != e.shape.record {
+		e.learnLayouts(record)
+	}
 	seen := shape{view: e.view.version, configured: e.configured}
 	if record != nil {
 		seen.record = record.rv
@@ -66,7 +73,6 @@ func (e *Election) partition() {
 		return
 	}
 	e.shape = seen
-	e.learnLayouts(record)
 	e.parts = map[string]*part{}
 	for _, family := range e.serves {
 		if l, ok := e.layoutOf(family); ok {
@@ -98,12 +104,8 @@ type shape struct {
 // learnLayouts remembers the newest layouts: a record that falls behind them was
 // made anew or restored.
 func (e *Election) learnLayouts(record *entry) {
-	if record == nil {
-		return
-	}
 	for family, l := range record.layout.Families {
-		if have, ok := e.layouts[family]; !ok || l.Generation > have.Generation ||
-			l.Generation == have.Generation && len(l.From) < len(have.From) {
+		if have, ok := e.layouts[family]; !ok || have.before(l) {
 			e.layouts[family] = l
 		}
 	}
@@ -145,11 +147,12 @@ func (e *Election) leasesOf(family string) []familyLease {
 	return all
 }
 
-// divisions are those of which the family has Leases that may have a holder.
+// divisions are those of which the family has Leases that one of the group may
+// hold.
 func (e *Election) divisions(family string) []Partitioning {
 	var found []Partitioning
 	for _, l := range e.leasesOf(family) {
-		free := l.shard.Holder == "" && (l.shard.Sealed > 0 || !l.shard.Claimed)
+		free := !l.shard.Claimed && e.view.who(l.shard.Holder).record == "" || l.shard.Holder == "" && l.shard.Sealed > 0
 		if p := partitioning(l.bucket.Of, l.bucket.By); !free && !slices.Contains(found, p) {
 			found = append(found, p)
 		}
@@ -159,55 +162,67 @@ func (e *Election) divisions(family string) []Partitioning {
 
 // partitionBy makes the parts of one family.
 func (e *Election) partitionBy(family string, l LayoutFamily) {
-	ready := len(l.From) > 1 || e.prepared(family, l)
 	var old []Bucket
 	for _, from := range l.From {
 		old = append(old, from.buckets()...)
 	}
 	for _, b := range old {
-		of := retiring
-		if !ready {
-			of = inUse
+		p := &part{family: family, bucket: b, generation: l.Generation}
+		if l.Sealing {
+			p.use = retiring
 		}
-		e.parts[ShardName(family, b)] = &part{family: family, bucket: b, generation: l.Generation, use: of}
+		e.parts[ShardName(family, b)] = p
 	}
 	for _, b := range l.buckets() {
-		name := ShardName(family, b)
-		had := e.parts[name]
 		p := &part{family: family, bucket: b, generation: l.Generation}
-		switch {
-		case !ready && had != nil:
-			continue // for now it is what it was
-		case !ready:
+		if len(old) > 0 && !l.Sealing {
 			p.use = coming
-		case had != nil:
-			p.use = reshaped
 		}
 		for _, o := range old {
 			if b.Overlaps(o) {
 				p.awaits = append(p.awaits, ShardLeaseName(e.cfg.Group, ShardName(family, o)))
 			}
 		}
-		e.parts[name] = p
+		e.parts[ShardName(family, b)] = p
 	}
 }
 
-// prepared tells whether all buckets of the layout that is to come are entered in
-// the record, so that nothing is left to wait for but the seals.
+// prepared tells whether all buckets of the layout that is to come may be claimed
+// as soon as the old ones are sealed. An old Lease that is missing will be younger
+// than the new ones.
 func (e *Election) prepared(family string, l LayoutFamily) bool {
-	return !slices.ContainsFunc(l.buckets(), func(b Bucket) bool { return !e.recorded(ShardName(family, b)) })
+	return !slices.ContainsFunc(l.buckets(), func(b Bucket) bool {
+		shard := ShardName(family, b)
+		known, p := e.view.leases[ShardLeaseName(e.cfg.Group, shard)], e.parts[shard]
+		return known == nil || p == nil || !e.recorded(shard) || e.outdated(p, known) || !e.entitled(shard, known) ||
+			slices.ContainsFunc(p.awaits, func(name string) bool { return e.view.leases[name] == nil })
+	})
+}
+
+// outdated tells whether the Lease of a bucket is to be made anew before it is
+// claimed for the first time, so that its fencing tokens are above those of what
+// it comes from: one that is left of an earlier layout, or is older than an old
+// bucket's, which somebody has deleted meanwhile.
+func (e *Election) outdated(p *part, known *entry) bool {
+	if p.use == retiring || known.shard.Sealed >= p.generation {
+		return false
+	}
+	return known.shard.Sealed > 0 || p.use == coming && (known.shard.Claimed || slices.ContainsFunc(p.awaits, func(name string) bool {
+		old := e.view.leases[name]
+		return old != nil && old.shard.Created > known.shard.Created
+	}))
 }
 
 // retires tells whether the Lease of a shard has to be sealed.
 func (e *Election) retires(shard string, known *entry) bool {
 	p := e.parts[shard]
-	return p != nil && (p.use == retiring || p.use == reshaped) && known.shard.Sealed < p.generation
+	return p != nil && p.use == retiring && known.shard.Sealed < p.generation
 }
 
 // claimable tells whether the layout permits to claim the Lease of a shard.
 func (e *Election) claimable(shard string, known *entry) bool {
 	p := e.parts[shard]
-	return p != nil && (p.use == inUse || p.use == reshaped) && known.shard.Sealed <= p.generation && e.sealed(p)
+	return p != nil && p.use == inUse && known.shard.Sealed == 0 && e.sealed(p)
 }
 
 // sealed tells whether all the Leases are that a part waits for. One that is not
@@ -227,7 +242,7 @@ func (e *Election) predecessors(shard string) []familyLease {
 	}
 	var found []familyLease
 	for _, l := range e.leasesOf(p.family) {
-		if l.lease.Name != ShardLeaseName(e.cfg.Group, shard) && l.shard.Sealed == p.generation && l.bucket.Overlaps(p.bucket) {
+		if l.shard.Sealed == p.generation && l.bucket.Overlaps(p.bucket) {
 			found = append(found, l)
 		}
 	}

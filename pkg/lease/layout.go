@@ -5,6 +5,7 @@ package lease
 
 import (
 	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -58,7 +59,7 @@ func (e *Election) actLayout() {
 func (e *Election) nextLayout(known *entry) (next Layout, due bool) {
 	settled := e.layoutSettled(known)
 	missing := e.missingShards(known.layout, settled)
-	families := e.nextFamilies(known.layout)
+	families := e.nextFamilies(known)
 	due = len(missing) > 0 || len(e.stale) > 0 || len(families) > 0 || settled != known.layout.Settled ||
 		!known.shown // somebody took its label away: nobody would see the next change
 	if !due {
@@ -98,7 +99,7 @@ func (e *Election) missingShards(record Layout, settled bool) map[string]LayoutS
 }
 
 // nextFamilies are the families whose entries are to change.
-func (e *Election) nextFamilies(record Layout) map[string]LayoutFamily {
+func (e *Election) nextFamilies(record *entry) map[string]LayoutFamily {
 	var changed map[string]LayoutFamily
 	for _, family := range e.serves {
 		if next, due := e.nextFamily(family, record); due {
@@ -112,40 +113,66 @@ func (e *Election) nextFamilies(record Layout) map[string]LayoutFamily {
 }
 
 // nextFamily is the entry of a family as it should be, and whether that is news.
-func (e *Election) nextFamily(family string, record Layout) (next LayoutFamily, due bool) {
-	have, ok := record.Families[family]
+func (e *Election) nextFamily(family string, record *entry) (next LayoutFamily, due bool) {
+	have, ok := record.layout.Families[family]
+	// The record's own resourceVersion numbers generations, so that they rise also
+	// when it is deleted, and made anew by somebody who never saw it.
+	generation := max(int64(min(record.rv, math.MaxInt64)), have.Generation+1) //nolint:gosec // bounded
 	known, remembered := e.layouts[family]
 	switch {
-	case remembered && (!ok || have.Generation < known.Generation): // made anew, or restored
-		return e.succeed(family, known.Partitioning, max(known.Generation, have.Generation), known.From), true
+	case remembered && (!ok || have.before(known)): // made anew, or restored
+		return e.succeed(family, known, generation), true
+	case len(have.From) > 0 && !have.Sealing:
+		next = have
+		next.Sealing = true
+		return next, e.prepared(family, have)
 	case len(have.From) > 0:
 		next = LayoutFamily{Partitioning: have.Partitioning, Generation: have.Generation}
 		return next, e.allSealed(family, have)
 	case ok || e.recorded(family):
-		if want := e.configuredAs(family); want != have.Partitioning && e.agreed(family, want) {
-			return LayoutFamily{Partitioning: want, Generation: have.Generation + 1, From: []Partitioning{have.Partitioning}}, true
+		want := e.configuredAs(family)
+		if want == have.Partitioning || !e.agreed(family, want) {
+			return LayoutFamily{}, false
 		}
-		return LayoutFamily{}, false
+		return change(have.Partitioning, want, generation), true
 	}
 	if _, implied := e.layoutOf(family); implied {
 		return LayoutFamily{}, false // in one piece: the entry of its shard will do
 	}
-	return e.succeed(family, e.configuredAs(family), 0, nil), true
+	return e.succeed(family, LayoutFamily{Partitioning: e.configuredAs(family)}, generation), true
 }
 
-// succeed is a layout above all that are known, which comes from every one of
-// which there may be a Lease with a holder.
-func (e *Election) succeed(family string, p Partitioning, generation int64, from []Partitioning) LayoutFamily {
-	next := LayoutFamily{Partitioning: p, Generation: generation}
-	for _, l := range e.leasesOf(family) {
-		next.Generation = max(next.Generation, l.shard.Sealed)
+// change is the layout that follows in order. Two with the same number of buckets
+// have Leases of the same names: the family is in one piece in between.
+func change(have, want Partitioning, generation int64) LayoutFamily {
+	if want.Buckets == have.Buckets {
+		want = Partitioning{}
 	}
-	next.Generation++
-	for _, old := range append(slices.Clone(from), e.divisions(family)...) {
-		if old != p && !slices.Contains(next.From, old) {
+	return LayoutFamily{Partitioning: want, Generation: generation, From: []Partitioning{have}}
+}
+
+// succeed is a layout above all that are known of the family, which comes from
+// every one of which there may be a Lease with a holder. If that is more than one,
+// they must not be held beside each other any longer.
+func (e *Election) succeed(family string, known LayoutFamily, generation int64) LayoutFamily {
+	next := LayoutFamily{Partitioning: known.Partitioning, Generation: max(generation, known.Generation+1), Sealing: known.Sealing}
+	for _, l := range e.leasesOf(family) {
+		next.Generation = max(next.Generation, l.shard.Sealed+1, l.shard.Generation+1)
+	}
+	found := e.divisions(family)
+	next.Sealing = next.Sealing || len(found) > 1
+	for _, old := range append(slices.Clone(known.From), found...) {
+		switch {
+		case old == next.Partitioning || slices.Contains(next.From, old):
+		case old.Buckets == next.Buckets: // Leases of the same names
+			next.Partitioning, next.Sealing = Partitioning{}, true
+			next.From = append(next.From, old)
+		default:
 			next.From = append(next.From, old)
 		}
 	}
+	next.From = slices.DeleteFunc(next.From, func(old Partitioning) bool { return old == next.Partitioning })
+	next.Sealing = next.Sealing && len(next.From) > 0
 	return next
 }
 

@@ -166,7 +166,7 @@ func (e *Election) assignables() []Assignable {
 	}
 	shards := make([]Assignable, 0, len(e.shards))
 	for _, name := range e.shards {
-		if p := e.parts[name]; p.use == inUse || p.use == reshaped {
+		if p := e.parts[name]; p.use == inUse {
 			shards = append(shards, e.assignable(name, p.family, members))
 		}
 	}

@@ -4,6 +4,7 @@
 package lease
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -165,10 +166,28 @@ type Layout struct {
 // LayoutFamily says how a family is divided.
 type LayoutFamily struct {
 	Partitioning
-	// Generation counts the changes.
+	// Generation rises with every change.
 	Generation int64 `json:"generation"`
-	// From is how it was divided before: not all Leases of that are sealed yet.
+	// From is how it was divided before; empty once all Leases of that are sealed.
 	From []Partitioning `json:"from,omitempty"`
+	// Sealing says that these are to be sealed now, and the new ones claimed.
+	Sealing bool `json:"sealing,omitempty"`
+}
+
+// before tells whether other is a later state.
+func (l LayoutFamily) before(other LayoutFamily) bool {
+	return cmp.Or(cmp.Compare(l.Generation, other.Generation), cmp.Compare(l.stage(), other.stage())) < 0
+}
+
+// stage counts the states of one generation.
+func (l LayoutFamily) stage() int {
+	switch {
+	case len(l.From) == 0:
+		return 2
+	case l.Sealing:
+		return 1
+	}
+	return 0
 }
 
 // LayoutShard says of a shard that it has been created.
