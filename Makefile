@@ -21,6 +21,9 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 # More flags for go test, for instance TESTFLAGS='-run TestHandOff -v'.
 TESTFLAGS ?=
 
+# More flags for make bench-balance, for instance BENCHFLAGS='--only spread,handoff'.
+BENCHFLAGS ?=
+
 # Histories of the election that `make sim` simulates.
 HISTORIES ?= 20000
 
@@ -35,7 +38,7 @@ RACE = $(eval RACE := $(shell go build -race runtime/cgo 2>/dev/null && echo -ra
 help: ## Show this text (default)
 	@awk 'BEGIN { FS = ":.*## " } \
 		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
-		/^[a-z0-9-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+		/^[a-z0-9-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: build
 build: ## Build bin/shardctl, static
@@ -76,6 +79,12 @@ sim-mutants: ## Seed one bug after the other: the simulator has to find every on
 .PHONY: test-e2e
 test-e2e: ## Run the tests on a real kube-apiserver and etcd
 	cd e2e && go test $(RACE) -count=1 -p=1 -shuffle=on -timeout=30m $(TESTFLAGS) ./...
+
+# docs/benchmarks.md says what the figures mean. BENCHFLAGS='--only handoff' measures
+# one part.
+.PHONY: bench-balance
+bench-balance: ## Measure how shards are shared, handed over and moved (5 minutes, on a quiet machine)
+	cd e2e && go run ./cmd/benchbalance $(BENCHFLAGS)
 
 .PHONY: lint
 lint: ## Check style, likely bugs, dead code and tidiness

@@ -33,12 +33,17 @@ func Held(shards int) Condition {
 			return fmt.Errorf("there are %d shards, not %d", len(s.Shards), shards)
 		}
 		for _, shard := range s.Shards {
-			if shard.State != status.Held {
+			if !inPlace(shard) {
 				return fmt.Errorf("shard %s is %s", shard.Name, shard.State)
 			}
 		}
 		return nil
 	}
+}
+
+// inPlace tells whether the shard is where it should be, for all that its holder knows.
+func inPlace(shard status.Shard) bool {
+	return shard.State == status.Held || shard.State == status.Pinned
 }
 
 // Spread holds once all shards are held, and evenly: by (exactly) so many members that are live and ready, of which none
@@ -91,7 +96,7 @@ func Healthy(s status.Status) error {
 func Gone(pod string) Condition {
 	return func(s status.Status) error {
 		for _, member := range s.Members {
-			if member.Pod == pod && (member.State == "live" || member.State == "leaving") {
+			if member.Pod == pod && member.Current() {
 				return fmt.Errorf("member %s is still %s", pod, member.State)
 			}
 		}
@@ -113,7 +118,7 @@ func SpreadOf(s status.Status) map[string]int {
 // HolderOf returns the Pod that holds a shard by a live session, and whether one does.
 func HolderOf(s status.Status, shard string) (pod string, held bool) {
 	for _, sh := range s.Shards {
-		if sh.Name == shard && sh.State == status.Held {
+		if sh.Name == shard && inPlace(sh) {
 			return status.PodOf(sh.Holder), true
 		}
 	}
@@ -124,7 +129,7 @@ func HolderOf(s status.Status, shard string) (pod string, held bool) {
 func ShardsOf(s status.Status, pod string) []string {
 	var shards []string
 	for _, sh := range s.Shards {
-		if sh.State == status.Held && status.PodOf(sh.Holder) == pod {
+		if inPlace(sh) && status.PodOf(sh.Holder) == pod {
 			shards = append(shards, sh.Name)
 		}
 	}

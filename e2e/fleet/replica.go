@@ -6,6 +6,7 @@ package fleet
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/shardctl/shardctl/e2e/controlplane"
@@ -36,18 +38,33 @@ type Exit struct {
 	Took  time.Duration // from the signal, or the beginning of the wait, to the end
 }
 
+// Pod says as what a replica runs.
+type Pod struct {
+	Name   string            // there must be none of this name
+	Labels map[string]string // besides the fleet's own
+	// Owners, such as a ReplicaSet, have to exist: the garbage collector deletes a Pod whose owners do not.
+	Owners []metav1.OwnerReference
+}
+
 // Launch makes a Pod of this name, which must not exist, and starts `shardctl run` as it. The arguments are added to the
 // command line, such as "--revision=2". The context limits the making of the Pod only: the process runs until it is ended, at
 // the latest by [Fleet.Close].
 func (f *Fleet) Launch(ctx context.Context, name string, args ...string) (*Replica, error) {
+	return f.LaunchPod(ctx, Pod{Name: name}, args...)
+}
+
+// LaunchPod is like Launch, for a Pod that somebody seems to have made.
+func (f *Fleet) LaunchPod(ctx context.Context, p Pod, args ...string) (*Replica, error) {
+	labels := f.labels()
+	maps.Copy(labels, p.Labels)
 	pod, err := f.options.Cluster.NewReplica(ctx, controlplane.ReplicaOptions{
-		Namespace: f.Namespace(), Name: name, ServiceAccount: serviceAccount,
-		Labels: f.labels(),
+		Namespace: f.Namespace(), Name: p.Name, ServiceAccount: serviceAccount,
+		Labels: labels, OwnerReferences: p.Owners,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("launch replica %s: %w", name, err)
+		return nil, fmt.Errorf("launch replica %s: %w", p.Name, err)
 	}
-	r := &Replica{fleet: f, pod: pod, args: args, log: filepath.Join(f.options.Dir, name+".log")}
+	r := &Replica{fleet: f, pod: pod, args: args, log: filepath.Join(f.options.Dir, p.Name+".log")}
 	if err := r.start(); err != nil {
 		return nil, err
 	}

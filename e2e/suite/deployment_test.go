@@ -32,6 +32,9 @@ type role struct {
 	hook map[string]any
 	// attach says that the hook may attach ConfigMaps, and finalize that it is asked about objects that are deleted.
 	attach, finalize bool
+	// buckets is how many shards the type is divided into, and partition how; the defaults if they are zero.
+	buckets   int
+	partition lease.Partition
 }
 
 func (r role) configuration() map[string]any {
@@ -48,7 +51,14 @@ func (r role) configuration() map[string]any {
 			"apiVersion": "v1", "resource": "configmaps", "updateStrategy": map[string]any{"method": "InPlace"},
 		}}
 	}
-	return map[string]any{"name": r.Resource, "decorator": decorator}
+	configured := map[string]any{"name": r.Resource, "decorator": decorator}
+	if r.buckets > 0 {
+		configured["buckets"] = r.buckets
+	}
+	if r.partition != "" {
+		configured["partition"] = string(r.partition)
+	}
+	return configured
 }
 
 // rolesFor makes a role of each type, with one hook for all.
@@ -80,8 +90,8 @@ type deployment struct {
 	cluster *cluster
 }
 
-// deploy installs the group, without any replica yet.
-func (c *cluster) deploy(t *testing.T, roles ...role) *deployment {
+// configuration is a file with the roles.
+func (c *cluster) configuration(t *testing.T, roles ...role) []byte {
 	t.Helper()
 	configured := make([]any, len(roles))
 	for i, r := range roles {
@@ -101,8 +111,14 @@ func (c *cluster) deploy(t *testing.T, roles ...role) *deployment {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return configuration
+}
+
+// deploy installs the group, without any replica yet.
+func (c *cluster) deploy(t *testing.T, roles ...role) *deployment {
+	t.Helper()
 	return &deployment{cluster: c, Fleet: fleet.Start(t, fleet.Options{
-		Cluster: controlPlane, Binary: binary, Config: configuration, LayoutRecord: true,
+		Cluster: controlPlane, Binary: binary, Config: c.configuration(t, roles...), LayoutRecord: true,
 		Env: []string{"GORACE=" + os.Getenv("GORACE")},
 	})}
 }
@@ -115,15 +131,21 @@ func (d *deployment) launch(t *testing.T, names ...string) {
 	}
 }
 
-// launchWith starts a replica with more arguments. A data race in it fails the test.
+// launchWith starts a replica with more arguments.
 func (d *deployment) launchWith(t *testing.T, name string, args ...string) {
 	t.Helper()
-	if _, err := d.Launch(t.Context(), name, args...); err != nil {
+	d.launchPod(t, fleet.Pod{Name: name}, args...)
+}
+
+// launchPod starts a replica. A data race in it fails the test.
+func (d *deployment) launchPod(t *testing.T, pod fleet.Pod, args ...string) {
+	t.Helper()
+	if _, err := d.LaunchPod(t.Context(), pod, args...); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if log := d.log(t, name); strings.Contains(log, "DATA RACE") {
-			t.Errorf("replica %s has data races:\n%s", name, log)
+		if log := d.log(t, pod.Name); strings.Contains(log, "DATA RACE") {
+			t.Errorf("replica %s has data races:\n%s", pod.Name, log)
 		}
 	})
 }

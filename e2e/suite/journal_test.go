@@ -27,13 +27,15 @@ import (
 
 // journal is everything that was written in a namespace, in the order in which etcd took it.
 type journal struct {
-	shards map[string][]reign // by shard: what its Lease said, oldest first
-	writes []write            // of all other objects
+	namespace string
+	shards    map[string][]reign // by shard: what its Lease said, oldest first
+	writes    []write            // of all other objects
 }
 
 // reign is what a shard Lease said from a revision on.
 type reign struct {
 	revision uint64
+	at       time.Time
 	holder   string
 	epoch    int32
 }
@@ -48,6 +50,7 @@ type write struct {
 	verb     string
 	resource string // resource.group
 	name     string
+	uid      types.UID
 	// owner is the kind of the object's controller, empty if it has none.
 	owner string
 }
@@ -81,7 +84,7 @@ const (
 // readJournal reads the audit log as it is now.
 func readJournal(t *testing.T, group, namespace string) *journal {
 	t.Helper()
-	j := &journal{shards: map[string][]reign{}}
+	j := &journal{namespace: namespace, shards: map[string][]reign{}}
 	seen := map[string]bool{} // an update that changes nothing gets the revision of the last that did
 	for _, event := range readAudit(t, namespace) {
 		var written metav1.PartialObjectMetadata
@@ -98,7 +101,7 @@ func readJournal(t *testing.T, group, namespace string) *journal {
 		}
 		seen[id] = true
 		if event.ObjectRef.Resource == "leases" {
-			j.addLease(t, group, revision, event.ResponseObject)
+			j.addLease(t, group, revision, event)
 			continue
 		}
 		j.addWrite(event, revision, &written)
@@ -110,10 +113,10 @@ func readJournal(t *testing.T, group, namespace string) *journal {
 	return j
 }
 
-func (j *journal) addLease(t *testing.T, group string, revision uint64, raw []byte) {
+func (j *journal) addLease(t *testing.T, group string, revision uint64, event auditEvent) {
 	t.Helper()
 	var l coordinationv1.Lease
-	if err := json.Unmarshal(raw, &l); err != nil {
+	if err := json.Unmarshal(event.ResponseObject, &l); err != nil {
 		t.Fatal(err)
 	}
 	if l.Labels[lease.LabelKind] != lease.KindShard {
@@ -122,6 +125,7 @@ func (j *journal) addLease(t *testing.T, group string, revision uint64, raw []by
 	shard := strings.TrimPrefix(l.Name, group+".")
 	j.shards[shard] = append(j.shards[shard], reign{
 		revision: revision,
+		at:       event.Received.Time,
 		holder:   ptr.Deref(l.Spec.HolderIdentity, ""),
 		epoch:    ptr.Deref(l.Spec.LeaseTransitions, 0),
 	})
@@ -140,6 +144,7 @@ func (j *journal) addWrite(event auditEvent, revision uint64, written *metav1.Pa
 		verb:     event.Verb,
 		resource: strings.TrimSuffix(event.ObjectRef.Resource+"."+event.ObjectRef.APIGroup, "."),
 		name:     written.Name,
+		uid:      written.UID,
 	}
 	if owner := metav1.GetControllerOfNoCopy(written); owner != nil {
 		w.owner = owner.Kind

@@ -23,7 +23,7 @@ import (
 var (
 	statusFields = []string{"group", "members", "namespace", "shards"}
 	memberFields = []string{"identity", "leaving", "load", "pod", "ready", "renewedAgo", "revision", "shards", "state"}
-	shardFields  = []string{"bucket", "epoch", "holder", "name", "preferred", "resource", "since", "state"}
+	shardFields  = []string{"bucket", "epoch", "holder", "load", "name", "preferred", "resource", "since", "state"}
 )
 
 func TestStatus(t *testing.T) {
@@ -107,6 +107,9 @@ func testStatusYAML(t *testing.T, d *deployment) {
 		for i := range s.Members {
 			s.Members[i].RenewedAgo, s.Members[i].Load = "", 0
 		}
+		for i := range s.Shards {
+			s.Shards[i].Load = 0
+		}
 	}
 	if y, j := fmt.Sprintf("%+v", fromYAML), fmt.Sprintf("%+v", fromJSON); y != j {
 		t.Errorf("as YAML it is %s, as JSON %s", y, j)
@@ -117,13 +120,13 @@ func testStatusTable(t *testing.T, d *deployment, types []resourceType) {
 	wantTable(t, d.status(t), []string{
 		`Group ` + d.Group() + ` in namespace ` + d.Namespace() + `: 2 members, 2 shards`,
 		``,
-		`MEMBER +STATE +READY +SHARDS +LOAD +RENEWED`,
-		`a +live +true +1 +\d+\.\d\d +\S+ ago`,
-		`b +live +true +1 +\d+\.\d\d +\S+ ago`,
+		`MEMBER +STATE +READY +SHARDS +LOAD +REVISION +RENEWED`,
+		`a +live +true +1 +\d+\.\d\d +7 +\S+ ago`,
+		`b +live +true +1 +\d+\.\d\d +7 +\S+ ago`,
 		``,
-		`SHARD +STATE +HOLDER +EPOCH +AGE +PROBLEM`,
-		types[1].shard() + ` +held +[ab] +\d+ +\S+ +-`,
-		types[0].shard() + ` +held +[ab] +\d+ +\S+ +-`,
+		`SHARD +STATE +HOLDER +PIN +EPOCH +AGE +PROBLEM`,
+		types[1].shard() + ` +held +[ab] +- +\d+ +\S+ +-`,
+		types[0].shard() + ` +held +[ab] +- +\d+ +\S+ +-`,
 	})
 }
 
@@ -132,13 +135,13 @@ func testStatusWide(t *testing.T, d *deployment, types []resourceType) {
 	wantTable(t, d.status(t, "-o", "wide"), []string{
 		`Group .*`,
 		``,
-		`MEMBER +STATE +READY +SHARDS +LOAD +RENEWED +REVISION +IDENTITY`,
-		`a +live +true +1 +\S+ +\S+ ago +7 +` + identity,
-		`b +live +true +1 +\S+ +\S+ ago +7 +` + identity,
+		`MEMBER +STATE +READY +SHARDS +LOAD +REVISION +RENEWED +IDENTITY`,
+		`a +live +true +1 +\S+ +7 +\S+ ago +` + identity,
+		`b +live +true +1 +\S+ +7 +\S+ ago +` + identity,
 		``,
-		`SHARD +STATE +HOLDER +EPOCH +AGE +PROBLEM +RESOURCE +IDENTITY`,
-		types[1].shard() + ` +held +[ab] +\d+ +\S+ +- +` + types[1].shard() + ` +` + identity,
-		types[0].shard() + ` +held +[ab] +\d+ +\S+ +- +` + types[0].shard() + ` +` + identity,
+		`SHARD +STATE +HOLDER +PIN +EPOCH +AGE +PROBLEM +LOAD +RESOURCE +IDENTITY`,
+		types[1].shard() + ` +held +[ab] +- +\d+ +\S+ +- +\d+\.\d\d +` + types[1].shard() + ` +` + identity,
+		types[0].shard() + ` +held +[ab] +- +\d+ +\S+ +- +\d+\.\d\d +` + types[0].shard() + ` +` + identity,
 	})
 }
 

@@ -38,6 +38,12 @@ func TestCommandRefusesWhatItCannotDo(t *testing.T) {
 		{"run --config " + absent, "absent.yaml"},
 		{"validate " + absent, "absent.yaml"},
 		{"lead", "unknown command"},
+		{"move a", "accepts 2 arg(s), received 1"},
+		{"move a b --timeout=0s", "--timeout: 0s is not allowed: use more than 0, or --no-wait"},
+		{"drain a --timeout=-1s", "--timeout: -1s is not allowed"},
+		{"unpin", "accepts 1 arg(s), received 0"},
+		{"uncordon", "accepts 1 arg(s), received 0"},
+		{"drain a --kubeconfig " + absent, "finding the cluster"},
 	} {
 		if _, err := execute(strings.Fields(tc.args)...); err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("shardctl %s: %v, want %q", tc.args, err, tc.want)

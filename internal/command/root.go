@@ -2,21 +2,24 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package command is the command line: flags, their defaults, and what the
-// user reads. What the commands do is elsewhere.
+// user reads.
 //
-// What needs a cluster is tested by running the binary against a real control
-// plane in the e2e module.
+// Each command has a file of its own. What those share that look at a group and
+// operate it: cluster.go finds the API server, group.go the group in it, names.go
+// what a shortened name stands for; annotate.go writes what an operator wants into
+// a Lease, by compare-and-swap; follow.go has a command look at a group that changes
+// (follower.go keeps a copy of its Leases up to date for that), and await.go waits
+// for something that way.
+//
+// An operator's wish is an annotation of a Lease and nothing else: the replicas
+// obey it by themselves, whether a command waits for that or not.
+//
+// What is decided and printed is tested here, on a fake API; that the replicas
+// obey, by running the binary against a real control plane in the e2e module.
 package command
 
 import (
-	"flag"
-	"fmt"
-	"strconv"
-
 	"github.com/spf13/cobra"
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
-	"k8s.io/klog/v2"
 
 	"github.com/shardctl/shardctl/internal/version"
 )
@@ -35,49 +38,10 @@ type or role.`,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
 	root.SetVersionTemplate("shardctl {{.Version}}\n")
-	root.AddCommand(newRun(), newStatus(), newValidate(), newVersion())
+	root.AddCommand(
+		newRun(), newStatus(),
+		newMove(), newUnpin(), newDrain(), newUncordon(),
+		newValidate(), newVersion(),
+	)
 	return root
-}
-
-// cluster says which API server to talk to, and where in it.
-type cluster struct {
-	kubeconfig string
-	context    string
-	namespace  string
-}
-
-func (c *cluster) addFlags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&c.kubeconfig, "kubeconfig", "", "kubeconfig file (default: KUBECONFIG, ~/.kube/config, or the Pod's service account)")
-	cmd.Flags().StringVar(&c.context, "context", "", "context of the kubeconfig (default: its current one)")
-	cmd.Flags().StringVarP(&c.namespace, "namespace", "n", "", "namespace of the group (default: that of the Pod or of the context)")
-}
-
-// resolve returns the client configuration and the namespace.
-func (c *cluster) resolve() (*rest.Config, string, error) {
-	rules := clientcmd.NewDefaultClientConfigLoadingRules()
-	rules.ExplicitPath = c.kubeconfig
-	overrides := &clientcmd.ConfigOverrides{CurrentContext: c.context}
-	overrides.Context.Namespace = c.namespace
-	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, overrides)
-	rc, err := loader.ClientConfig()
-	if err != nil {
-		return nil, "", fmt.Errorf("finding the cluster: %w", err)
-	}
-	namespace, _, err := loader.Namespace()
-	if err != nil {
-		return nil, "", fmt.Errorf("finding the namespace: %w", err)
-	}
-	rc.UserAgent = "shardctl/" + version.String()
-	rc.QPS = -1 // the API server's priority and fairness decides, not a guess made here
-	return rc, namespace, nil
-}
-
-// setVerbosity sets how much is logged; klog knows no other way than flags.
-func setVerbosity(v int) error {
-	var flags flag.FlagSet
-	klog.InitFlags(&flags)
-	if err := flags.Set("v", strconv.Itoa(v)); err != nil {
-		return fmt.Errorf("--v: %d is not allowed: use 0 or more: %w", v, err)
-	}
-	return nil
 }

@@ -32,7 +32,14 @@ SIGINT. Then it hands over what it holds, ends its session and exits with 0; a
 second signal ends it at once.
 
 Environment: POD_NAME, POD_UID and SHARDCTL_CONTAINER say which replica this is;
-POD_NAMESPACE is the default for --namespace.`,
+POD_NAMESPACE is the default for --namespace.
+
+Shards move to newer versions of the program only. Which version this is of says
+the Deployment's ReplicaSet, or the ControllerRevision of a StatefulSet or
+DaemonSet, that the Pod belongs to, if the replica may get pods and
+replicasets.apps or controllerrevisions.apps in its namespace; otherwise
+--revision does. With the permission to patch pods, a Pod of an old version that
+holds nothing any more is the first one that its Deployment deletes.`,
 		Args: cobra.NoArgs,
 		RunE: func(_ *cobra.Command, _ []string) error {
 			// From the first moment on: a signal that nobody awaits kills.
@@ -63,7 +70,7 @@ POD_NAMESPACE is the default for --namespace.`,
 	}
 	at.addFlags(cmd)
 	cmd.Flags().StringVar(&file, "config", "", "configuration file (required)")
-	cmd.Flags().Int64Var(&options.Revision, "revision", 0, "orders versions of the program: shards never move to a lower one")
+	cmd.Flags().Int64Var(&options.Revision, "revision", 0, "orders versions of the program, where the Pod's owner does not: shards never move to a lower one")
 	cmd.Flags().StringVar(&options.TerminationLog, "termination-log", terminationlog.Default,
 		"the container's terminationMessagePath, which tells the others that this replica has ended; "+terminationlog.Off+" for none")
 	cmd.Flags().IntVarP(&verbosity, "v", "v", 0, "verbosity of the log: 3 shows failed requests on Leases")

@@ -8,97 +8,63 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	coordinationv1 "k8s.io/api/coordination/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	coordinationclient "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	"sigs.k8s.io/yaml"
 
 	"github.com/shardctl/shardctl/internal/status"
-	"github.com/shardctl/shardctl/pkg/lease"
 )
-
-// statusTimeout bounds the one request.
-const statusTimeout = 15 * time.Second
 
 func newStatus() *cobra.Command {
 	var (
-		at     cluster
-		group  string
+		of     target
 		output string
+		watch  bool
 	)
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show who holds what",
 		Long: `Shows the members of a group and who holds which shard, from one list of its
-Leases. It needs no permission but to list Leases in the namespace.`,
+Leases. It needs no permission but to list Leases in the namespace.
+
+With --watch, which needs the permission to watch them, too, it goes on until
+SIGINT or SIGTERM and exits with 0. In a terminal the tables are redrawn in place.
+Else it prints a line for each member and shard as it is at first, and then one for
+each change, such as
+
+    2026-11-20T12:00:00Z shard widgets.example.com: held by a -> b (epoch 5)
+
+With --watch, -o json prints the whole status as one line of JSON, at first and
+after each change, and -o yaml as one document. Lost connections are made again,
+and told: in the terminal or among the lines, with -o json and yaml on the standard
+error.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if !slices.Contains(outputs, output) {
 				return fmt.Errorf("-o: %q is not allowed: use %s", output, strings.Join(outputs[1:], ", "))
 			}
-			ctx, cancel := context.WithTimeout(cmd.Context(), statusTimeout)
-			defer cancel()
-			s, err := readStatus(ctx, &at, group)
+			ctx, stop := untilSignal(cmd.Context())
+			defer stop()
+			g, now, err := of.open(ctx)
 			if err != nil {
 				return err
 			}
-			return printStatus(cmd.OutOrStdout(), s, output)
+			if watch {
+				return g.watch(ctx, cmd.OutOrStdout(), cmd.ErrOrStderr(), output)
+			}
+			return printStatus(cmd.OutOrStdout(), now.Status, output)
 		},
 	}
-	at.addFlags(cmd)
-	cmd.Flags().StringVarP(&group, "group", "g", "", "the group (default: the only one in the namespace)")
+	of.addFlags(cmd)
 	cmd.Flags().StringVarP(&output, "output", "o", "", "output format: "+strings.Join(outputs[1:], ", "))
+	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "go on showing what changes")
 	return cmd
 }
 
 var outputs = []string{"", "json", "yaml", "wide"}
-
-func readStatus(ctx context.Context, at *cluster, group string) (status.Status, error) {
-	rc, namespace, err := at.resolve()
-	if err != nil {
-		return status.Status{}, err
-	}
-	client, err := coordinationclient.NewForConfig(rc)
-	if err != nil {
-		return status.Status{}, fmt.Errorf("client for Leases: %w", err)
-	}
-	selector := lease.LabelGroup
-	if group != "" {
-		selector += "=" + group
-	}
-	list, err := client.Leases(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
-	if err != nil {
-		return status.Status{}, fmt.Errorf("listing the Leases of namespace %s: %w", namespace, err)
-	}
-	if group, err = theGroup(list.Items, group, namespace); err != nil {
-		return status.Status{}, err
-	}
-	return status.Of(group, namespace, list.Items, time.Now()), nil
-}
-
-// theGroup is the one that was asked for, or the only one there is.
-func theGroup(leases []coordinationv1.Lease, asked, namespace string) (string, error) {
-	found := map[string]bool{}
-	for _, l := range leases {
-		found[l.Labels[lease.LabelGroup]] = true
-	}
-	names := slices.Sorted(maps.Keys(found))
-	switch {
-	case len(names) == 0 && asked != "":
-		return "", fmt.Errorf("there is no group %q in namespace %s: name another with --group or --namespace", asked, namespace)
-	case len(names) == 0:
-		return "", fmt.Errorf("there is no group in namespace %s: name another with --namespace", namespace)
-	case len(names) > 1:
-		return "", fmt.Errorf("there are several groups in namespace %s: choose with --group: %s", namespace, strings.Join(names, ", "))
-	}
-	return names[0], nil
-}
 
 func printStatus(w io.Writer, s status.Status, output string) error {
 	var raw []byte
@@ -119,4 +85,25 @@ func printStatus(w io.Writer, s status.Status, output string) error {
 		return fmt.Errorf("printing the status: %w", err)
 	}
 	return nil
+}
+
+// watch shows the group as it changes, until the context ends.
+func (g *group) watch(ctx context.Context, out, errOut io.Writer, output string) error {
+	var err error
+	wide := output == "wide"
+	switch s, isTerminal := terminal(out); {
+	case output == "json" || output == "yaml":
+		err = g.follow(ctx, 0, (&documents{out: out, notes: errOut, yaml: output == "yaml"}).show)
+	case isTerminal:
+		s.wide = wide
+		s.open()
+		defer s.close()
+		err = g.follow(ctx, redrawPause, s.show)
+	default:
+		err = g.follow(ctx, 0, (&lines{out: out}).show)
+	}
+	if ctx.Err() != nil {
+		return nil // that is how it is meant to end
+	}
+	return err
 }

@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/shardctl/shardctl/internal/config"
-	"github.com/shardctl/shardctl/internal/version"
 )
 
 func newValidate() *cobra.Command {
@@ -25,17 +24,6 @@ func newValidate() *cobra.Command {
 			fmt.Fprintf(cmd.OutOrStdout(), "%s is valid: group %s, %d roles, two holders are impossible while clocks run less than %.2f times as fast as others\n",
 				args[0], cfg.Name, len(cfg.Roles), cfg.Mode.ClockRateBound(cfg.Timings))
 			return nil
-		},
-	}
-}
-
-func newVersion() *cobra.Command {
-	return &cobra.Command{
-		Use:   "version",
-		Short: "Print the version",
-		Args:  cobra.NoArgs,
-		Run: func(cmd *cobra.Command, _ []string) {
-			fmt.Fprintln(cmd.OutOrStdout(), "shardctl", version.String())
 		},
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/shardctl/shardctl/internal/decorator"
 	"github.com/shardctl/shardctl/pkg/lease"
+	"github.com/shardctl/shardctl/pkg/shard"
 )
 
 // What a file says if it says nothing.
@@ -34,6 +35,8 @@ const (
 
 	maxDrainTimeout = time.Hour
 	maxWorkers      = 1000
+	maxBudget       = 10_000
+	maxCooldown     = time.Hour
 )
 
 // Config is a whole file, valid and with defaults filled in.
@@ -63,6 +66,10 @@ type Config struct {
 	// Workers is how many reconciles a shard runs at once, 1 to 1000.
 	Workers int
 
+	// Balance says how evenly shards are spread; zero where the file leaves that to
+	// the defaults.
+	Balance shard.Balance
+
 	// HTTPAddress is where health and metrics are served: host:port, the host
 	// may be empty, port 0 takes a free one.
 	HTTPAddress string
@@ -80,4 +87,9 @@ type Role struct {
 
 	// Decorator is the reconcile role that it is. Never nil.
 	Decorator *decorator.Document
+
+	// Buckets is how many shards each of the role's types is divided into, 1 to
+	// [lease.MaxBuckets]; Partition says how. All roles of a type have the same.
+	Buckets   int
+	Partition lease.Partition
 }

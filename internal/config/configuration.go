@@ -17,6 +17,7 @@ import (
 
 	"github.com/shardctl/shardctl/internal/decorator"
 	"github.com/shardctl/shardctl/pkg/lease"
+	"github.com/shardctl/shardctl/pkg/shard"
 )
 
 // configurationDocument reads the document of kind Configuration.
@@ -44,6 +45,7 @@ func (p *parser) configurationDocument(place Place, fields map[string]any) {
 	p.config.PodWatch = spec.boolean("podWatch", true)
 	p.config.DrainTimeout = spec.drainTimeout("drainTimeout")
 	p.config.Workers = int(spec.integer("workers", DefaultWorkers, 1, maxWorkers))
+	p.config.Balance = spec.balance("balance")
 	http := spec.object("http")
 	p.config.HTTPAddress = http.address("address")
 	http.done()
@@ -63,10 +65,14 @@ func (p *parser) role(place Place, role *object) {
 	role.errs = &errs
 	name := role.requiredLabel("name", "name the role: its shard and its Lease are called so")
 	document := role.decorator("decorator", name)
+	buckets, partition := role.division("buckets", "partition")
 	role.done()
 	p.reportFields(place, errs)
 	if name != "" {
-		p.addRole(place, role.path.Child("name"), Role{Name: name, Decorator: document})
+		p.addRole(place, role.path.Child("name"), Role{Name: name, Decorator: document, Buckets: buckets, Partition: partition})
+	}
+	if len(errs) == 0 {
+		p.divide(place, role.path.Child("buckets"), document, buckets, partition)
 	}
 }
 
@@ -131,6 +137,22 @@ func (o *object) drainTimeout(name string) time.Duration {
 		o.fail(field.Invalid(o.path.Child(name), o.fields[name], fmt.Sprintf("use more than 0s and at most %s", maxDrainTimeout)))
 	}
 	return timeout
+}
+
+// balance reads how evenly shards are spread.
+func (o *object) balance(name string) shard.Balance {
+	given := o.object(name)
+	b := shard.Balance{
+		Tolerance: given.share("tolerance"),
+		Budget:    int(given.integer("budget", 0, 1, maxBudget)),
+	}
+	var ok bool
+	b.Cooldown, ok = given.duration("cooldown", 0)
+	if ok && given.fields["cooldown"] != nil && (b.Cooldown <= 0 || b.Cooldown > maxCooldown) {
+		given.fail(field.Invalid(given.path.Child("cooldown"), given.fields["cooldown"], fmt.Sprintf("use more than 0s and at most %s", maxCooldown)))
+	}
+	given.done()
+	return b
 }
 
 // address reads what a server may listen on.

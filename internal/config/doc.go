@@ -20,10 +20,15 @@
 //	  podWatch: true
 //	  drainTimeout: 20s
 //	  workers: 4
+//	  balance:
+//	    tolerance: 0.1
+//	    cooldown: 2s
 //	  http:
 //	    address: ":8080"
 //	  roles:
 //	  - name: widgets
+//	    buckets: 4              # of each of its types; default 1
+//	    partition: uid          # uid, key or namespace
 //	    decorator: {...}        # the spec of a DecoratorController
 //	---
 //	apiVersion: metacontroller.k8s.io/v1alpha1

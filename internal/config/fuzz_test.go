@@ -6,11 +6,14 @@ package config
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/shardctl/shardctl/pkg/lease"
 )
 
 // FuzzParse looks for panics, for files that are accepted though they break a
@@ -18,6 +21,7 @@ import (
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
 		"", "---\n...\n", head, head + widgets, gadgets, head + widgets + "---\n" + gadgets,
+		head + "  balance: {tolerance: 1e-9, budget: 1}\n" + widgets + "    buckets: 4\n    partition: key\n---\n" + gadgets,
 		head + "  workers: 0\n  workers: 1\n", head + "  timings: {preset: fast, renewInterval: 1}\n" + widgets,
 		"- 1\n", "a: &a [*a]\n", "? {}\n: 1\n", "<<: {kind: Configuration}\n", "%YAML 1.1\n---\na: 1\n", "\ufeffa: .inf\n",
 	} {
@@ -60,11 +64,17 @@ func checkAccepted(t *testing.T, config *Config) {
 	if config.Workers < 1 || config.Workers > maxWorkers {
 		t.Errorf("accepted %d workers", config.Workers)
 	}
+	if b := config.Balance; b.Tolerance < 0 || b.Tolerance > 1 || b.Budget < 0 || b.Budget > maxBudget || b.Cooldown < 0 || b.Cooldown > maxCooldown {
+		t.Errorf("accepted the balance %+v", b)
+	}
 	if len(config.Roles) == 0 || len(config.Roles) > MaxRoles {
 		t.Errorf("accepted %d roles", len(config.Roles))
 	}
 	seen := map[string]bool{}
 	for _, role := range config.Roles {
+		if role.Buckets < 1 || role.Buckets > lease.MaxBuckets || !slices.Contains(lease.Partitions(), role.Partition) {
+			t.Errorf("accepted %d buckets by %q", role.Buckets, role.Partition)
+		}
 		if seen[role.Name] || role.Decorator == nil || role.Decorator.Name() != role.Name {
 			t.Errorf("accepted the role %+v", role)
 		}

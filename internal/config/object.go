@@ -86,6 +86,26 @@ func (o *object) integer(name string, absent, least, most int64) int64 {
 	return number
 }
 
+// share reads a part of a whole, above 0 and at most 1: 0 if it is not there or
+// not such a number. The latter is recorded.
+func (o *object) share(name string) float64 {
+	value, path := o.get(name)
+	share := 0.0
+	switch value := value.(type) {
+	case nil:
+		return 0
+	case int64:
+		share = float64(value)
+	case float64:
+		share = value
+	}
+	if share <= 0 || share > 1 {
+		o.fail(field.Invalid(path, value, "use a number above 0 and at most 1, as in 0.1 for a tenth, without quotes"))
+		return 0
+	}
+	return share
+}
+
 // duration reads a Go duration: absent, and not ok, if it is none. That is
 // recorded. A field that is not there is ok.
 func (o *object) duration(name string, absent time.Duration) (_ time.Duration, ok bool) {

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/shardctl/shardctl/internal/decorator"
+	"github.com/shardctl/shardctl/pkg/lease"
 )
 
 // What a document that is shardctl's own says of itself.
@@ -40,7 +41,7 @@ func Load(file string) (*Config, error) {
 // Parse reads data, the content of the file of that name. The error is an
 // [InvalidError].
 func Parse(file string, data []byte) (*Config, error) {
-	p := parser{file: file, names: map[string]naming{}}
+	p := parser{file: file, names: map[string]naming{}, divisions: map[string]division{}}
 	p.parse(data)
 	if len(p.problems) > 0 {
 		return nil, &InvalidError{Problems: p.problems}
@@ -57,6 +58,7 @@ type parser struct {
 	documents     int               // so far, without the empty ones
 	configuration Place             // where the Configuration begins; zero before it
 	names         map[string]naming // of roles so far
+	divisions     map[string]division
 }
 
 // naming is where a role got its name.
@@ -160,7 +162,8 @@ func (p *parser) decoratorDocument(place Place, fields map[string]any) {
 	document, errs := parseDecorator(fields, nil)
 	p.reportFields(place, errs)
 	if document != nil {
-		p.addRole(place, field.NewPath("metadata", "name"), Role{Name: document.Name(), Decorator: document})
+		p.addRole(place, field.NewPath("metadata", "name"), Role{Name: document.Name(), Decorator: document, Buckets: 1, Partition: lease.ByUID})
+		p.divide(place, field.NewPath("spec", "resources"), document, 1, lease.ByUID)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/shardctl/shardctl/pkg/lease"
+	"github.com/shardctl/shardctl/pkg/shard"
 )
 
 const (
@@ -79,9 +80,11 @@ func TestParseAccepts(t *testing.T) {
   podWatch: false
   drainTimeout: 1m30s
   workers: 8
+  balance: {tolerance: 0.25, budget: 3, cooldown: 5s}
   http: {address: "127.0.0.1:0"}
 ` + widgets,
 			want: Config{
+				Balance:      shard.Balance{Tolerance: 0.25, Budget: 3, Cooldown: 5 * time.Second},
 				Name:         "demo",
 				Namespace:    "shardctl-demo",
 				Mode:         lease.LeaseMode,
@@ -115,8 +118,11 @@ func TestParseAccepts(t *testing.T) {
 			file: "--- {apiVersion: shardctl.dev/v1alpha1, kind: Configuration, metadata: {name: demo}}\n---\n" + gadgets,
 			want: defaults, roles: both[1:],
 		},
+		"a tolerance that is a whole number": {
+			file: head + "  balance: {tolerance: 1}\n" + widgets, want: with(func(c *Config) { c.Balance.Tolerance = 1 }), roles: onlyWidgets,
+		},
 		"null for absent": {
-			file: head + "  namespace:\n  timings:\n  drainTimeout:\n  workers:\n  http:\n" + widgets, want: defaults, roles: onlyWidgets,
+			file: head + "  namespace:\n  timings:\n  drainTimeout:\n  workers:\n  balance: {tolerance: null, budget: null, cooldown: null}\n  http:\n" + widgets, want: defaults, roles: onlyWidgets,
 		},
 		"lines that end in carriage return and line feed": {
 			file: strings.ReplaceAll(head+widgets+"---\n"+gadgets, "\n", "\r\n"), want: defaults, roles: both,
@@ -141,6 +147,33 @@ func TestParseAccepts(t *testing.T) {
 			got.Roles = nil
 			if !reflect.DeepEqual(*got, test.want) {
 				t.Errorf("configuration = %+v\nwant %+v", *got, test.want)
+			}
+		})
+	}
+}
+
+func TestParseReadsHowTypesAreDivided(t *testing.T) {
+	for name, test := range map[string]struct {
+		fields    string
+		buckets   int
+		partition lease.Partition
+	}{
+		"nothing said":       {"", 1, lease.ByUID},
+		"a number":           {"    buckets: 4\n", 4, lease.ByUID},
+		"both":               {"    buckets: 256\n    partition: namespace\n", 256, lease.ByNamespace},
+		"one by whatever":    {"    buckets: 1\n    partition: key\n", 1, lease.ByKey},
+		"null for the usual": {"    buckets:\n    partition:\n", 1, lease.ByUID},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := Parse("demo.yaml", []byte(head+widgets+test.fields+"---\n"+gadgets))
+			if err != nil {
+				t.Fatalf("Parse: %v", err)
+			}
+			if role := got.Roles[0]; role.Buckets != test.buckets || role.Partition != test.partition {
+				t.Errorf("%d buckets by %s, want %d by %s", role.Buckets, role.Partition, test.buckets, test.partition)
+			}
+			if role := got.Roles[1]; role.Buckets != 1 || role.Partition != lease.ByUID {
+				t.Errorf("a DecoratorController is in %d buckets by %s, want one piece", role.Buckets, role.Partition)
 			}
 		})
 	}
@@ -294,6 +327,52 @@ func TestParseRefuses(t *testing.T) {
 				`demo.yaml:1: document 1: spec.timings.preset: Unsupported value: "slow": supported values: "default", "fast", "relaxed"`,
 			},
 		},
+		"a balance that cannot be": {
+			file: head + "  balance: {tolerance: 0, budget: 0, cooldown: 0s, evenly: true}\n" + widgets,
+			want: []string{
+				`demo.yaml:1: document 1: spec.balance.tolerance: Invalid value: 0: use a number above 0 and at most 1, as in 0.1 for a tenth, without quotes`,
+				`demo.yaml:1: document 1: spec.balance.budget: Invalid value: 0: use a whole number from 1 to 10000`,
+				`demo.yaml:1: document 1: spec.balance.cooldown: Invalid value: "0s": use more than 0s and at most 1h0m0s`,
+				`demo.yaml:1: document 1: spec.balance.evenly: Forbidden: there is no such field here: use budget, cooldown, tolerance`,
+			},
+		},
+		"a tolerance that is no number": {
+			file: head + "  balance: {tolerance: 10%}\n" + widgets,
+			want: []string{
+				`demo.yaml:1: document 1: spec.balance.tolerance: Invalid value: "10%": use a number above 0 and at most 1, as in 0.1 for a tenth, without quotes`,
+			},
+		},
+		"no buckets": {
+			file: head + widgets + "    buckets: 0\n",
+			want: []string{
+				`demo.yaml:1: document 1: spec.roles[0].buckets: Invalid value: 0: use a whole number from 1 to 256`,
+			},
+		},
+		"too many buckets, by nothing that is known": {
+			file: head + widgets + "    buckets: 257\n    partition: moon\n",
+			want: []string{
+				`demo.yaml:1: document 1: spec.roles[0].buckets: Invalid value: 257: use a whole number from 1 to 256`,
+				`demo.yaml:1: document 1: spec.roles[0].partition: Unsupported value: "moon": supported values: "uid", "key", "namespace"`,
+			},
+		},
+		"a partition into nobody knows how many": {
+			file: head + widgets + "    partition: key\n",
+			want: []string{
+				`demo.yaml:1: document 1: spec.roles[0].buckets: Required value: say how many there are beside partition, or remove that`,
+			},
+		},
+		"two roles that do not divide a type alike": {
+			file: head + widgets + "    buckets: 4\n" + strings.Replace(strings.TrimPrefix(widgets, "  roles:\n"), "name: widgets", "name: others", 1) + "    buckets: 4\n    partition: key\n",
+			want: []string{
+				`demo.yaml:1: document 1: spec.roles[1].buckets: Invalid value: "4 by key": spec.roles[0].buckets says 4 by uid of widgets.example.com (document 1, line 1): let both say the same, for they share its shards`,
+			},
+		},
+		"a document that does not divide a type as a role does": {
+			file: head + strings.ReplaceAll(widgets, "resource: widgets", "resource: gadgets") + "    buckets: 2\n---\n" + gadgets,
+			want: []string{
+				`demo.yaml:11: document 2: spec.resources: Invalid value: "1": spec.roles[0].buckets says 2 by uid of gadgets.example.com (document 1, line 1): let both say the same, for they share its shards`,
+			},
+		},
 		"a boolean in quotes": {
 			file: head + "  podWatch: \"no\"\n" + widgets,
 			want: []string{
@@ -324,16 +403,16 @@ func TestParseRefuses(t *testing.T) {
 				`demo.yaml:1: document 1: metadata.labels: Forbidden: there is no such field here: use name`,
 				`demo.yaml:1: document 1: spec.timings.lease: Forbidden: there is no such field here: use leaseDuration, preset, renewDeadline, renewInterval`,
 				`demo.yaml:1: document 1: spec.http.port: Forbidden: there is no such field here: use address`,
-				`demo.yaml:1: document 1: spec.drainTimout: Forbidden: there is no such field here: use drainTimeout, http, mode, namespace, podWatch, roles, timings, workers`,
+				`demo.yaml:1: document 1: spec.drainTimout: Forbidden: there is no such field here: use balance, drainTimeout, http, mode, namespace, podWatch, roles, timings, workers`,
 				`demo.yaml:1: document 1: status: Forbidden: there is no such field here: use apiVersion, kind, metadata, spec`,
-				`demo.yaml:1: document 1: spec.roles[0].schedule: Forbidden: there is no such field here: use decorator, name`,
+				`demo.yaml:1: document 1: spec.roles[0].schedule: Forbidden: there is no such field here: use buckets, decorator, name, partition`,
 			},
 		},
 		"field names that do not fit a line": {
 			file: head + "  \"a\\nb\": 1\n  " + strings.Repeat("x", 200) + ": 1\n" + widgets,
 			want: []string{
-				`demo.yaml:1: document 1: spec."a\nb": Forbidden: there is no such field here: use drainTimeout, http, mode, namespace, podWatch, roles, timings, workers`,
-				`demo.yaml:1: document 1: spec."xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...": Forbidden: there is no such field here: use drainTimeout, http, mode, namespace, podWatch, roles, timings, workers`,
+				`demo.yaml:1: document 1: spec."a\nb": Forbidden: there is no such field here: use balance, drainTimeout, http, mode, namespace, podWatch, roles, timings, workers`,
+				`demo.yaml:1: document 1: spec."xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...": Forbidden: there is no such field here: use balance, drainTimeout, http, mode, namespace, podWatch, roles, timings, workers`,
 			},
 		},
 		"fields that stand twice": {

@@ -68,6 +68,7 @@ func New(ctx context.Context, rc *rest.Config, cfg *config.Config, o Options) (*
 		Name: cfg.Name, Namespace: namespace, Revision: o.Revision,
 		Timings: cfg.Timings, Mode: cfg.Mode, DrainTimeout: cfg.DrainTimeout, LeaveTimeout: cfg.DrainTimeout + leaveReserve,
 		TerminationLog: o.TerminationLog, NoPodWatch: !cfg.PodWatch,
+		Balance:  cfg.Balance,
 		Metadata: crds, Registerer: r.registry,
 	})
 	if err != nil {

@@ -15,12 +15,14 @@ import (
 )
 
 // controllerFor is a decorator's work on one of its types. A type is one
-// shard, whichever roles decorate it.
+// shard, or as many as it has buckets, whichever roles decorate it.
 func controllerFor(c *decorator.Controller, role config.Role, gvr schema.GroupVersionResource, workers int) shard.Controller {
 	controller := shard.Controller{
-		Name:     role.Name,
-		Resource: gvr,
-		Workers:  workers,
+		Name:      role.Name,
+		Resource:  gvr,
+		Buckets:   role.Buckets,
+		Partition: role.Partition,
+		Workers:   workers,
 		Reconcile: func(ctx context.Context, key shard.Key) (shard.Result, error) {
 			after, err := c.Sync(ctx, gvr, key.Namespace, key.Name)
 			return shard.Result{RequeueAfter: after}, err

@@ -216,7 +216,14 @@ func (w *World) assign(s lease.Snapshot) lease.Plan {
 			w.violatef(nil, "snapshot", "shard %s before %s", s.Shards[i-1].Name, s.Shards[i].Name)
 		}
 	}
-	return shard.Assign(s)
+	plan := shard.Assign(s)
+	w.toMove = 0
+	for _, one := range s.Shards {
+		if plan[one.Name] != one.Holder {
+			w.toMove++
+		}
+	}
+	return plan
 }
 
 // checkClosed says that a term comes to an end once.

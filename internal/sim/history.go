@@ -204,7 +204,7 @@ func (h *History) even() bool {
 			}
 		}
 	}
-	return h.allHeld()
+	return w.toMove == 0 && h.allHeld()
 }
 
 // fairShare is the newest revision, and how many idle shards are given to a member

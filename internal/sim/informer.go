@@ -19,7 +19,7 @@ type informer struct {
 	of     *objects
 	chance source
 	// changed and departed are told of what the cache has just taken in.
-	changed, departed func(key string)
+	changed, departed func(object)
 
 	cache  map[string]object
 	synced bool   // the first list is in it
@@ -66,9 +66,9 @@ func (in *informer) take(o object) {
 // tell tells of a state that the cache has taken in.
 func (in *informer) tell(o object) {
 	if o.gone {
-		in.departed(o.key)
+		in.departed(o)
 	}
-	in.changed(o.key)
+	in.changed(o)
 }
 
 // connect watches from where the cache is, or lists first.
@@ -105,7 +105,9 @@ func (in *informer) replace(listed map[string]object, rv uint64) {
 	var changes []object
 	for _, key := range in.keys() {
 		if _, ok := listed[key]; !ok {
-			changes = append(changes, object{key: key, gone: true})
+			o := in.cache[key]
+			o.gone = true
+			changes = append(changes, o)
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(listed)) {

@@ -11,7 +11,6 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/shardctl/shardctl/internal/work"
 	"github.com/shardctl/shardctl/pkg/lease"
 )
 
@@ -48,7 +47,7 @@ type Replica struct {
 	// whose work has not ended, granted the number of the newest.
 	controllers map[string]*controller
 	tenures     map[termKey]*tenure
-	granted     work.Term
+	granted     uint64
 	own         map[string]*validity // of terms that are renewed by themselves
 	promised    promises
 	leaving     bool // it was told to leave

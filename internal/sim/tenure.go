@@ -17,9 +17,9 @@ import (
 // that of a role, which knows neither keys nor writes and takes a while to end.
 type tenure struct {
 	r       *Replica
-	c       *controller // nil: the shard has no objects
+	c       *controller // nil: the family has no objects
 	held    *Held
-	number  work.Term
+	id      work.Term
 	granted time.Time
 
 	queue    workqueue.TypedInterface[string]
@@ -52,17 +52,15 @@ func (w *tenure) promote() {
 		return
 	}
 	w.begun = true
-	if w.c.waiting == w {
-		w.c.waiting = nil
-	}
-	if w.c.list.Begin(w.number) {
-		w.c.current = w
+	w.c.waiting = slices.DeleteFunc(w.c.waiting, func(other *tenure) bool { return other == w })
+	if w.c.list.Begin(w.id) {
+		w.c.tenures[w.id] = w
 		w.checkBegun()
 		w.r.w.Checks.Work.Promotions++
 		w.logBegun()
-		for _, key := range w.c.list.Backlog(w.r.local(), w.c.in.keys()) {
-			w.lanes.Fill(key)
-			w.queue.Add(key)
+		for _, key := range w.c.list.Backlog(w.id, w.r.local(), w.c.cached()) {
+			w.lanes.Fill(string(key))
+			w.queue.Add(string(key))
 		}
 		w.lanes.Filled()
 		w.dispatch()
@@ -76,7 +74,7 @@ func (w *tenure) stop() bool {
 	}
 	w.stopped = true
 	if w.c != nil {
-		w.c.list.Stop(w.number)
+		w.c.list.Stop(w.id)
 		w.r.after(0, w.promote) // what waits for its caches does not any more
 		w.r.at(w.r.now().Add(drainTimeout), func() {
 			w.overdue = true
@@ -143,7 +141,7 @@ func (w *tenure) settle() {
 		return
 	}
 	if w.c != nil {
-		if !w.begun || !w.stopped || !w.c.list.Idle(w.number) {
+		if !w.begun || !w.stopped || !w.c.list.Idle(w.id) {
 			return
 		}
 		w.writes.Close()
@@ -151,6 +149,7 @@ func (w *tenure) settle() {
 			return
 		}
 		w.checkDrained()
+		delete(w.c.tenures, w.id)
 	}
 	w.drained = true
 	delete(w.r.tenures, keyOf(w.held.Term))
@@ -169,7 +168,9 @@ func (w *tenure) wrote() map[string]string {
 func (w *tenure) dispatch() {
 	for w.begun && w.busy < workers && w.queue.Len() > 0 {
 		key, _ := w.queue.Get()
-		switch w.c.list.Start(w.number, key, work.Conditions{Valid: w.valid(), Synced: w.c.in.synced}) {
+		o := w.c.in.cache[key] // without a UID if it is not there
+		o.key = key
+		switch w.c.list.Start(w.id, named(o), work.Conditions{Valid: w.valid(), Synced: w.c.in.synced}) {
 		case work.Reconcile:
 			w.busy++
 			w.reconcile(key)
@@ -193,7 +194,7 @@ func (w *tenure) addAfter(key string, d time.Duration) {
 // returned takes in that a reconcile has, and sees to what comes next.
 func (w *tenure) returned(key string, o work.Outcome) {
 	w.busy--
-	switch w.c.list.Finish(w.number, key, o) {
+	switch w.c.list.Finish(w.id, objectKey(key), o) {
 	case work.Forget:
 		delete(w.failures, key)
 	case work.Retry:

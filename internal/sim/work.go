@@ -4,6 +4,7 @@
 package sim
 
 import (
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -36,23 +37,34 @@ const (
 	minBackoff, maxBackoff = 50 * time.Millisecond, time.Second
 )
 
-// controller is the work of one process for the objects of one shard, in all of
+// controller is the work of one process for the objects of one family, in all of
 // its terms: what pkg/shard is around the list that ships.
 type controller struct {
 	in   *informer
-	list work.List[string]
-	// current is the term that takes keys, if the list says that one does.
-	current *tenure
-	waiting *tenure // for its caches
+	list work.List[objectKey]
+	// tenures are the terms that began to take keys, and whose work has not ended.
+	tenures map[work.Term]*tenure
+	waiting []*tenure // for their caches
 	running []*reconcile
 }
 
-// control makes the controllers of a process, one for each shard with objects.
+// objectKey is what a list knows an object by.
+type objectKey string
+
+// Parts makes it a [work.Key].
+func (k objectKey) Parts() (namespace, name string) { return "", string(k) }
+
+// named is an object as a list knows it.
+func named(o object) work.Object[objectKey] {
+	return work.Object[objectKey]{Key: objectKey(o.key)}
+}
+
+// control makes the controllers of a process, one for each family with objects.
 func (r *Replica) control() {
 	for _, of := range r.w.objects {
-		c := &controller{}
+		c := &controller{tenures: map[work.Term]*tenure{}}
 		c.in = &informer{r: r, of: of, chance: r.w.newObjectSource(), cache: map[string]object{}}
-		c.in.departed = func(key string) { c.list.Departed(r.local(), key) }
+		c.in.departed = func(o object) { c.list.Departed(r.local(), named(o)) }
 		c.in.changed = c.changed
 		of.informers = append(of.informers, c.in)
 		r.controllers[of.resource] = c
@@ -63,29 +75,40 @@ func (r *Replica) control() {
 // local is the clock of the process as the work sees it.
 func (r *Replica) local() time.Time { return time.Unix(0, int64(r.now())) }
 
-// changed queues a key that something happened to.
-func (c *controller) changed(key string) {
-	if c.list.Taking() {
-		c.current.queue.Add(key)
-		c.current.dispatch()
+// changed queues an object that something happened to, for the term that takes
+// it.
+func (c *controller) changed(o object) {
+	if t, ok := c.list.Taker(named(o)); ok {
+		c.tenures[t].queue.Add(o.key)
+		c.tenures[t].dispatch()
 	}
-	if c.waiting != nil {
-		c.waiting.promote()
+	for _, waiting := range slices.Clone(c.waiting) {
+		waiting.promote()
 	}
+}
+
+// cached are all objects that the cache has, in the order of their keys.
+func (c *controller) cached() []work.Object[objectKey] {
+	var all []work.Object[objectKey]
+	for _, key := range c.in.keys() {
+		all = append(all, named(c.in.cache[key]))
+	}
+	return all
 }
 
 // beginWork begins the work of a term.
 func (r *Replica) beginWork(t lease.Term) {
 	r.Work[keyOf(t)] = false
 	r.granted++
-	w := &tenure{r: r, c: r.controllers[t.Shard], held: r.Terms[t.Shard], number: r.granted, granted: r.local()}
+	w := &tenure{r: r, c: r.controllers[t.Family], held: r.Terms[t.Shard], granted: r.local()}
+	w.id = work.Term{Number: r.granted, Bucket: t.Bucket}
 	r.tenures[keyOf(t)] = w
 	if w.c == nil {
 		return
 	}
 	w.failures = map[string]int{}
 	w.queue = workqueue.NewTypedWithConfig(workqueue.TypedQueueConfig[string]{Queue: &w.lanes})
-	w.c.waiting = w
+	w.c.waiting = append(w.c.waiting, w)
 	w.watchValidity()
 	w.promote()
 	r.at(r.now().Add(work.CarriedPatience), w.promote)

@@ -55,6 +55,8 @@ type World struct {
 	// healedAt is when the network was repaired: what was under way then
 	// arrives soon or never.
 	healedAt time.Duration
+	// toMove counts the shards that the last plan gives to others than their holders.
+	toMove int
 	// only these faults may happen, if set; struck are those that did.
 	only   *Selection
 	struck []Strike

@@ -7,4 +7,7 @@
 // reachable. Because it looks once, it must compare the wall-clock times that
 // replicas wrote with the clock here to say that a session has lapsed; that is
 // for people, and nothing is ever decided by it.
+//
+// [Of] is a pure function of the Leases and the time, and [Changes] of two
+// statuses: the tests are tables of Leases and of what is to be said of them.
 package status

@@ -81,7 +81,7 @@ func TestStatesOfMembersAndShards(t *testing.T) {
 	for _, m := range s.Members {
 		members[m.Pod] = m.State
 	}
-	for pod, want := range map[string]string{"ann-1": live, "bob-2": leaving, "crash": lapsed, "gone": ended} {
+	for pod, want := range map[string]string{"ann-1": Live, "bob-2": Leaving, "crash": Lapsed, "gone": Ended} {
 		if members[pod] != want {
 			t.Errorf("member %s is %q, want %q", pod, members[pod], want)
 		}
@@ -141,6 +141,7 @@ func TestJSONIsStable(t *testing.T) {
       "state": "held",
       "since": "2026-11-20T11:58:30Z",
       "preferred": "",
+      "load": 250,
       "problem": "ann-1: 1 failing, last x: no paint"
     }
   ]
@@ -156,7 +157,7 @@ func TestMemberWithoutAnyHeartbeat(t *testing.T) {
 	record := memberLease(gone, 0, map[string]string{lease.AnnotationEnded: gone})
 	record.Spec.RenewTime = nil
 	s := Of("g", "ns", []coordinationv1.Lease{record, shardLease("a", gone, gone, 1)}, now)
-	if m := s.Members[0]; m.RenewedAgo != "" || m.State != ended || m.Shards != 0 {
+	if m := s.Members[0]; m.RenewedAgo != "" || m.State != Ended || m.Shards != 0 {
 		t.Errorf("renewed %q ago, %s, holding %d shards; want never, ended, none", m.RenewedAgo, m.State, m.Shards)
 	}
 	var out strings.Builder
@@ -184,8 +185,8 @@ func TestTable(t *testing.T) {
 		wide bool
 		want []string
 	}{
-		{"for people", false, []string{"Group g in namespace ns: 4 members, 10 shards", "ann-1", "0.75", "late: Missing"}},
-		{"wide", true, []string{"REVISION", ann, "someone-else"}},
+		{"for people", false, []string{"Group g in namespace ns: 4 members, 10 shards", "ann-1", "0.75", "REVISION", "PIN", "late: Missing"}},
+		{"wide", true, []string{"0.25", ann, "someone-else"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var out strings.Builder

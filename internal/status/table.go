@@ -13,8 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/duration"
 )
 
-// Print writes the status as tables for people; wide adds identities,
-// revisions and problems in full.
+// Print writes the status as tables for people; wide adds identities, loads of
+// shards and problems in full.
 func (s Status) Print(w io.Writer, wide bool, now time.Time) error {
 	fmt.Fprintf(w, "Group %s in namespace %s: %d members, %d shards\n\n", s.Group, s.Namespace, len(s.Members), len(s.Shards))
 	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
@@ -31,19 +31,23 @@ func (s Status) Print(w io.Writer, wide bool, now time.Time) error {
 }
 
 func (s Status) printMembers(w io.Writer, wide bool) {
-	fmt.Fprint(w, "MEMBER\tSTATE\tREADY\tSHARDS\tLOAD\tRENEWED")
+	fmt.Fprint(w, "MEMBER\tSTATE\tREADY\tSHARDS\tLOAD\tREVISION\tRENEWED")
 	if wide {
-		fmt.Fprint(w, "\tREVISION\tIDENTITY")
+		fmt.Fprint(w, "\tIDENTITY")
 	}
 	fmt.Fprintln(w)
 	for _, m := range s.Members {
-		fmt.Fprintf(w, "%s\t%s\t%t\t%d\t%.2f\t%s", m.Pod, m.State, m.Ready, m.Shards, float64(m.Load)/1000, renewed(m.RenewedAgo))
+		fmt.Fprintf(w, "%s\t%s\t%t\t%d\t%s\t%d\t%s",
+			m.Pod, m.State, m.Ready, m.Shards, workers(m.Load), m.Revision, renewed(m.RenewedAgo))
 		if wide {
-			fmt.Fprintf(w, "\t%d\t%s", m.Revision, m.Identity)
+			fmt.Fprintf(w, "\t%s", m.Identity)
 		}
 		fmt.Fprintln(w)
 	}
 }
+
+// workers is a load as a number of workers.
+func workers(thousandths int64) string { return fmt.Sprintf("%.2f", float64(thousandths)/1000) }
 
 func renewed(ago string) string {
 	if ago == "" {
@@ -56,9 +60,9 @@ func renewed(ago string) string {
 const maxProblemColumn = 60
 
 func (s Status) printShards(w io.Writer, wide bool, now time.Time) {
-	fmt.Fprint(w, "SHARD\tSTATE\tHOLDER\tEPOCH\tAGE\tPROBLEM")
+	fmt.Fprint(w, "SHARD\tSTATE\tHOLDER\tPIN\tEPOCH\tAGE\tPROBLEM")
 	if wide {
-		fmt.Fprint(w, "\tRESOURCE\tIDENTITY")
+		fmt.Fprint(w, "\tLOAD\tRESOURCE\tIDENTITY")
 	}
 	fmt.Fprintln(w)
 	for _, sh := range s.Shards {
@@ -66,9 +70,10 @@ func (s Status) printShards(w io.Writer, wide bool, now time.Time) {
 		if runes := []rune(problem); !wide && len(runes) > maxProblemColumn {
 			problem = string(runes[:maxProblemColumn]) + "..."
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%s", sh.Name, sh.State, orNone(PodOf(sh.Holder)), sh.Epoch, age(sh.Since, now), orNone(problem))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%s",
+			sh.Name, sh.State, orNone(PodOf(sh.Holder)), orNone(sh.Preferred), sh.Epoch, age(sh.Since, now), orNone(problem))
 		if wide {
-			fmt.Fprintf(w, "\t%s\t%s", orNone(sh.Resource), orNone(sh.Holder))
+			fmt.Fprintf(w, "\t%s\t%s\t%s", workers(sh.Load), orNone(sh.Resource), orNone(sh.Holder))
 		}
 		fmt.Fprintln(w)
 	}

@@ -17,50 +17,63 @@ const (
 	rememberDepartures = 5 * time.Minute
 )
 
-// departures are the keys of objects that were deleted lately, or ceased to be
+// departures are the objects that were deleted lately, or ceased to be
 // reconciled. A holder may die between such a change and its reconcile; the next
 // one then reconciles the key although its cache does not have it (R12). Without
 // a finalizer this is best effort: at most maxDepartures, for
 // rememberDepartures, on a replica that ran at that time.
-type departures[K comparable] struct {
+type departures[K Key] struct {
 	ring []departure[K] // oldest first
 }
 
-type departure[K comparable] struct {
-	key K
-	at  time.Time
+type departure[K Key] struct {
+	object Object[K]
+	at     time.Time
 }
 
-func (d *departures[K]) add(now time.Time, key K) {
+func (d *departures[K]) add(now time.Time, o Object[K]) {
 	d.forget(now)
 	if len(d.ring) == maxDepartures {
 		d.ring = d.ring[1:]
 	}
-	d.ring = append(d.ring, departure[K]{key: key, at: now})
+	d.ring = append(d.ring, departure[K]{object: o, at: now})
 }
 
-// without returns the keys that have departed and are not among those given,
-// oldest first.
-func (d *departures[K]) without(now time.Time, cached []K) []K {
+// without returns the objects that have departed and whose keys do not name any
+// of those given, oldest first: a key that is in use again is reconciled for the
+// object that it names now.
+func (d *departures[K]) without(now time.Time, cached []Object[K]) []Object[K] {
 	d.forget(now)
 	if len(d.ring) == 0 {
 		return nil
 	}
 	gone := make(map[K]bool, len(d.ring))
 	for _, one := range d.ring {
-		gone[one.key] = true
+		gone[one.object.Key] = true
 	}
-	for _, key := range cached {
-		delete(gone, key)
+	for _, o := range cached {
+		delete(gone, o.Key)
 	}
-	var keys []K
+	var objects []Object[K]
+	listed := map[Object[K]]bool{}
 	for _, one := range d.ring {
-		if gone[one.key] {
-			keys = append(keys, one.key)
-			delete(gone, one.key)
+		if o := one.object; gone[o.Key] && !listed[o] {
+			objects = append(objects, o)
+			listed[o] = true
 		}
 	}
-	return keys
+	return objects
+}
+
+// last is the object of the key that departed last, without a UID if none is
+// remembered.
+func (d *departures[K]) last(key K) Object[K] {
+	for _, one := range slices.Backward(d.ring) {
+		if one.object.Key == key {
+			return one.object
+		}
+	}
+	return Object[K]{Key: key}
 }
 
 func (d *departures[K]) forget(now time.Time) {

@@ -82,6 +82,15 @@ func (b Bucket) Overlaps(other Bucket) bool {
 	return first <= otherLast && otherFirst <= last
 }
 
+// common is about how many thousandths of b's keys are in other, which overlaps b.
+func (b Bucket) common(other Bucket) int64 {
+	n := int64(max(1, other.Of))
+	if b.By != other.By && b.Of > 1 {
+		return 1000 / n
+	}
+	return min(1000, 1000*int64(max(1, b.Of))/n)
+}
+
 // Position is where an object's key is.
 func (p Partition) Position(uid types.UID, namespace, name string) uint32 {
 	switch p {

@@ -275,7 +275,7 @@ func (e *Election) actVacant(c *claim, known *entry, p *part, plan Plan) {
 	case c.working > 0:
 		return // what gives the shard to others has to wait for that
 	case known.shard.Holder == "" && e.outdated(p, known):
-		if e.myTurn(c, plan) {
+		if !e.needed(known) && e.myTurn(c, plan) {
 			e.send(Op{Verb: Delete, Name: c.lease, Lease: known.lease, Why: "make anew"}, nil)
 		}
 		return
@@ -438,8 +438,8 @@ func (e *Election) take(c *claim, known *entry) {
 	}
 	op := e.holderOp(c, known, e.Identity(), "claim")
 	how := e.howTaken(known)
-	switch before := e.predecessors(c.shard); {
-	case len(before) > 0 && known.shard.Generation < e.parts[c.shard].generation:
+	switch before := e.predecessors(c.shard, known); {
+	case len(before) > 0:
 		e.inherit(c, known, op.Lease, before)
 		if how == CauseVacant {
 			how = CauseLayout
@@ -469,15 +469,18 @@ func (e *Election) howTaken(known *entry) Cause {
 // were made in the same second (R7).
 func (e *Election) inherit(c *claim, known *entry, l *coordinationv1.Lease, before []familyLease) {
 	carried, left, load := known.shard.Carried, time.Time{}, int64(0)
+	last := slices.MaxFunc(before, func(a, b familyLease) int { return cmp.Compare(a.shard.Sealed, b.shard.Sealed) }).shard.Sealed
 	for _, old := range before {
-		if epoch := old.shard.Epoch; old.shard.Created == known.shard.Created && epoch >= *l.Spec.LeaseTransitions && epoch < math.MaxInt32/2 {
+		if epoch := old.shard.Epoch; old.shard.Created >= known.shard.Created && epoch >= *l.Spec.LeaseTransitions && epoch < math.MaxInt32/2 {
 			l.Spec.LeaseTransitions = ptr.To(epoch + 1)
 		}
 		carried = newest(carried, old.shard.Carried)
 		if old.shard.Left.After(left) {
 			left = old.shard.Left
 		}
-		load += old.shard.Load * int64(max(1, old.bucket.Of)) / int64(max(1, e.parts[c.shard].bucket.Of, old.bucket.Of))
+		if old.shard.Sealed == last { // not those of layouts before the last one
+			load += old.shard.Load * old.bucket.common(e.parts[c.shard].bucket) / 1000
+		}
 	}
 	l.Annotations = annotate(l.Annotations, map[string]string{AnnotationCarried: encodeMap(carried), AnnotationLoad: countOrNothing(load), AnnotationLeft: ""})
 	if !left.IsZero() {

@@ -398,7 +398,11 @@ func (e *Election) replied(r Replied) {
 func (e *Election) learn(op Op, r Replied) {
 	switch {
 	case op.Verb == Delete:
-		e.view.drop(op.Name) // or it would be deleted again before the watch shows it
+		// Or it would be deleted again before the watch shows it. If that has shown
+		// another one of the name meanwhile, the reply is late.
+		if known := e.view.leases[op.Name]; known != nil && known.lease.UID == op.Lease.UID {
+			e.view.drop(op.Name)
+		}
 	case r.Lease != nil && r.Lease.Name == op.Name:
 		e.view.heard(e.now, r.Lease)
 	}

@@ -234,19 +234,34 @@ func (e *Election) sealed(p *part) bool {
 	})
 }
 
-// predecessors are the sealed Leases that a shard has its keys from.
-func (e *Election) predecessors(shard string) []familyLease {
+// predecessors are the Leases that a bucket has its keys from: those it overlaps
+// which were sealed since it was claimed last.
+func (e *Election) predecessors(shard string, known *entry) []familyLease {
 	p := e.parts[shard]
 	if p == nil || p.generation == 0 {
 		return nil
 	}
 	var found []familyLease
 	for _, l := range e.leasesOf(p.family) {
-		if l.shard.Sealed == p.generation && l.bucket.Overlaps(p.bucket) {
+		if l.shard.Sealed > known.shard.Generation && l.bucket.Overlaps(p.bucket) {
 			found = append(found, l)
 		}
 	}
 	return found
+}
+
+// needed tells whether a sealed Lease has to stay because some bucket that has keys
+// from it was not claimed since: that claim is to tell what was left here.
+func (e *Election) needed(known *entry) bool {
+	family, b := ParseShardName(known.lease.Name[len(e.cfg.Group)+1:])
+	if b.Of > 0 {
+		b.By = cmp.Or(known.shard.Partition, ByUID)
+	}
+	return slices.ContainsFunc(e.shards, func(shard string) bool {
+		p, heir := e.parts[shard], e.shardEntry(shard)
+		return p.family == family && p.use == inUse && heir != known && p.bucket.Overlaps(b) &&
+			(heir == nil || heir.shard.Generation < known.shard.Sealed && e.view.who(heir.shard.Holder).record == "")
+	})
 }
 
 // findStrays finds what is left of earlier layouts: Leases, and entries of the

@@ -177,7 +177,7 @@ func (e *Election) actPeers() {
 		}
 	}
 	for _, name := range e.strays {
-		if known := e.view.leases[name]; known != nil && known.shard.Holder == "" && e.view.settled(known) {
+		if known := e.view.leases[name]; known != nil && known.shard.Holder == "" && e.view.settled(known) && !e.needed(known) {
 			e.bury(known)
 		}
 	}

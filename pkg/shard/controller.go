@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/shardctl/shardctl/internal/work"
 	"github.com/shardctl/shardctl/pkg/informers"
+	"github.com/shardctl/shardctl/pkg/lease"
 )
 
 // Result says what is to be done after a reconcile.
@@ -27,16 +27,27 @@ type Result struct {
 }
 
 // Controller reconciles the objects of one type on whichever replica holds the
-// type's shard. Several controllers of one type share its shard.
+// type's shard, or the bucket of it that the object is in. Several controllers
+// of one type share its shards.
 type Controller struct {
 	// Name tells controllers of one type apart in logs and metrics; it is
 	// unique among them. Default: the shard's name.
 	Name string
 	// Resource is the type. Its shard is named resource.group.
 	Resource schema.GroupVersionResource
+	// Buckets is how many shards the type's objects are divided into, so that
+	// several replicas share the work on them; they are named
+	// resource.group.i-of-n. It is the same for all controllers of the type. What
+	// the group's layout record says goes first: a new number comes into force once
+	// all live replicas know it. Default 1, which is no division; most
+	// [lease.MaxBuckets].
+	Buckets int
+	// Partition says how objects are divided into buckets; it is the same for all
+	// controllers of the type. Default [lease.ByUID].
+	Partition lease.Partition
 	// Reconcile brings one object to its desired state. It is called on the
-	// holder of the shard alone, never twice at a time for one key, at least
-	// once per term for every object, and again after each change. The context
+	// holder of the object's shard alone, never twice at a time for one key, at least
+	// once per term for every object of the shard, and again after each change. The context
 	// carries the [Term] and is cancelled when that ends; a reconcile that goes
 	// on regardless keeps the shard from moving. The object may be gone. An
 	// error is retried with back-off, or after Result.RequeueAfter if that is
@@ -45,7 +56,8 @@ type Controller struct {
 	// Observe, if set, is called on every replica, holder or not, one key at a
 	// time, after each change and once per object at start. It must not write.
 	Observe func(ctx context.Context, key Key)
-	// Filter, if set, says which objects are reconciled. The default is all.
+	// Filter, if set, says which objects are reconciled. The default is all. It may
+	// be called from several goroutines.
 	Filter func(*unstructured.Unstructured) bool
 	// Concerns, if set, says whether a change of an object is to be reconciled.
 	// The default is every change of an object that passes the Filter before or
@@ -54,7 +66,8 @@ type Controller struct {
 	// Watches are other types whose objects concern those of this one. Nothing
 	// is reconciled before their caches have synced too.
 	Watches []Watch
-	// Workers is how many keys are reconciled at a time. Default 4, most 1000.
+	// Workers is how many keys of one shard are reconciled at a time. Default 4,
+	// most 1000.
 	Workers int
 	// MinBackoff and MaxBackoff bound the wait after a failed reconcile, which
 	// doubles with every failure of that key. Defaults 50 ms and 1 minute.
@@ -79,7 +92,13 @@ const (
 
 func (c *Controller) setDefaults() {
 	if c.Name == "" {
-		c.Name = shardOf(c.Resource)
+		c.Name = familyOf(c.Resource)
+	}
+	if c.Buckets == 0 {
+		c.Buckets = 1
+	}
+	if c.Partition == "" {
+		c.Partition = lease.ByUID
 	}
 	if c.Workers == 0 {
 		c.Workers = defaultWorkers
@@ -98,6 +117,15 @@ func (c *Controller) validate() error {
 	if c.Resource.Resource == "" || c.Resource.Version == "" {
 		bad("resource: %q is not complete: name group, version and resource", c.Resource)
 	}
+	if _, b := lease.ParseShardName(familyOf(c.Resource)); b != (lease.Bucket{}) {
+		bad("resource: %s is what a bucket of another type's shard would be called: use another group", familyOf(c.Resource))
+	}
+	if c.Buckets < 1 || c.Buckets > lease.MaxBuckets {
+		bad("buckets: %d is not allowed: use 1 to %d", c.Buckets, lease.MaxBuckets)
+	}
+	if !slices.Contains(lease.Partitions(), c.Partition) {
+		bad("partition: %q is not allowed: use one of %q", c.Partition, lease.Partitions())
+	}
 	if c.Reconcile == nil {
 		bad("reconcile: is required")
 	}
@@ -115,13 +143,13 @@ func (c *Controller) validate() error {
 	return errors.Join(errs...)
 }
 
-// shardOf is the name of a type's shard.
-func shardOf(r schema.GroupVersionResource) string { return r.GroupResource().String() }
+// familyOf is the name of a type's shards: of the only one, if it is not divided.
+func familyOf(r schema.GroupVersionResource) string { return r.GroupResource().String() }
 
 // controller is a Controller at work.
 type controller struct {
 	Controller
-	shard   string
+	family  string
 	own     *informers.Informer
 	others  []*informers.Informer
 	metrics *metrics
@@ -129,21 +157,23 @@ type controller struct {
 
 	seen     *observations
 	problems *problems
-	busy     atomic.Int64 // nanoseconds spent in Reconcile
 
 	mu       sync.Mutex
 	list     work.List[Key]
-	queue    *queue     // of the term that takes keys
-	returned *sync.Cond // of mu: a reconcile has returned
+	queues   map[work.Term]*queue     // of terms that have begun, and not ended
+	busy     map[string]time.Duration // spent in Reconcile, by shard
+	returned *sync.Cond               // of mu: a reconcile has returned
 }
 
 func newController(c Controller, set *informers.Set, m *metrics) (*controller, error) {
 	w := &controller{
 		Controller: c,
-		shard:      shardOf(c.Resource),
+		family:     familyOf(c.Resource),
 		own:        set.Watch(c.Resource),
 		metrics:    m,
 		problems:   newProblems(),
+		queues:     map[work.Term]*queue{},
+		busy:       map[string]time.Duration{},
 	}
 	w.returned = sync.NewCond(&w.mu)
 	if c.Observe != nil {
@@ -230,90 +260,11 @@ func (c *controller) answered() bool {
 	return true
 }
 
-func (c *controller) ownEvents() cache.ResourceEventHandler {
-	return cache.ResourceEventHandlerFuncs{
-		AddFunc:    func(obj any) { c.changed(obj, obj) },
-		UpdateFunc: func(old, obj any) { c.changed(old, obj) },
-		DeleteFunc: func(obj any) {
-			if gone, ok := obj.(cache.DeletedFinalStateUnknown); ok {
-				obj = gone.Obj
-			}
-			if u, ok := obj.(*unstructured.Unstructured); ok && c.passes(u) {
-				c.departed(keyOf(u))
-			}
-			c.changed(obj, obj)
-		},
+// failing says, per shard, which reconciles fail.
+func (c *controller) failing() map[string]string {
+	all := map[string]string{}
+	for bucket, reason := range c.problems.summaries() {
+		all[lease.ShardName(c.family, bucket)] = reason
 	}
-}
-
-func (c *controller) otherEvents(keys func(*unstructured.Unstructured) []Key) cache.ResourceEventHandler {
-	enqueue := func(obj any) {
-		if gone, ok := obj.(cache.DeletedFinalStateUnknown); ok {
-			obj = gone.Obj
-		}
-		if u, ok := obj.(*unstructured.Unstructured); ok {
-			for _, key := range keys(u) {
-				c.enqueue(key)
-			}
-		}
-	}
-	return cache.ResourceEventHandlerFuncs{
-		AddFunc: enqueue,
-		UpdateFunc: func(old, obj any) {
-			enqueue(old) // it may concern another object than before
-			enqueue(obj)
-		},
-		DeleteFunc: enqueue,
-	}
-}
-
-func (c *controller) passes(u *unstructured.Unstructured) bool { return c.Filter == nil || c.Filter(u) }
-
-// changed takes in that an object became what it is now.
-func (c *controller) changed(before, now any) {
-	old, _ := before.(*unstructured.Unstructured)
-	u, _ := now.(*unstructured.Unstructured)
-	if u == nil {
-		return
-	}
-	key := keyOf(u)
-	if c.seen != nil {
-		c.seen.add(key)
-	}
-	if c.concerns(old, u) {
-		if !c.passes(u) {
-			c.departed(key)
-		}
-		c.enqueue(key)
-	}
-}
-
-func (c *controller) concerns(from, to *unstructured.Unstructured) bool {
-	switch {
-	case from == nil || from == to:
-		return c.passes(to)
-	case c.Concerns != nil:
-		return c.Concerns(from, to)
-	}
-	return c.passes(from) || c.passes(to)
-}
-
-// departed notes that an object is not one to be reconciled any more.
-func (c *controller) departed(key Key) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.list.Departed(time.Now(), key)
-}
-
-// enqueue adds a key to the queue of the term that takes keys, if one does.
-func (c *controller) enqueue(key Key) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.list.Taking() {
-		c.queue.Add(key)
-	}
-}
-
-func keyOf(u *unstructured.Unstructured) Key {
-	return Key{Namespace: u.GetNamespace(), Name: u.GetName()}
+	return all
 }

@@ -4,7 +4,8 @@
 // Package shard runs controllers whose replicas share the work. Every replica
 // watches every resource type, so all are warm; the right to write is split
 // into shards, one per type or role, and each shard is held by one replica at
-// a time.
+// a time. A type with much work is divided into several: its buckets (see
+// Controller.Buckets).
 //
 //	group, err := shard.NewGroup(restConfig, shard.GroupOptions{Name: "widgets-operator", Namespace: ns})
 //	...
@@ -33,7 +34,9 @@
 // # Invariants
 //
 //   - A key is reconciled by one goroutine at a time in a process, also across
-//     two terms of one shard.
+//     two terms of one shard, or of two buckets.
+//   - An object is in one bucket of its type, and reconciled for no other one. With
+//     [lease.ByUID] the next object of the same name may be in another.
 //   - A write through [Group.FencedConfig] is not sent once its own term is
 //     over, whether or not the replica holds the shard anew.
 //   - A shard is given away only after its last reconcile has returned, and every
@@ -49,7 +52,8 @@
 // # Tests
 //
 // What to do when is decided by the machines of the packages lease and
-// internal/work, which internal/sim runs through random histories. Queue, fence
+// internal/work, which internal/sim runs through random histories; internal/work
+// says why no object is taken twice or left out, whatever is divided. Queue, fence
 // and assignment are tested by themselves; whole groups run on virtual time
 // against an API server for Leases in memory, and as processes against a real
 // one in the e2e module.

@@ -19,7 +19,6 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 
-	"github.com/shardctl/shardctl/internal/work"
 	"github.com/shardctl/shardctl/pkg/informers"
 	"github.com/shardctl/shardctl/pkg/lease"
 )
@@ -30,8 +29,11 @@ type Group struct {
 	opts    GroupOptions
 	cfg     *rest.Config
 	set     *informers.Set
-	driver  *lease.Driver
 	metrics *metrics
+	driving lease.DriverOptions
+	// workload and cost are nil outside of any Pod.
+	workload *workload
+	cost     *costMark
 	// obituary is what the others read in the Pod's status when this process has
 	// ended.
 	obituary string
@@ -40,8 +42,9 @@ type Group struct {
 	controllers []*controller
 	roles       []*role
 	tenures     map[*tenure]bool // all whose work has not ended
-	granted     work.Term        // the number of the newest
+	granted     uint64           // the number of the newest
 	started     bool
+	driver      *lease.Driver // made by Run, before anything that uses it is started
 
 	tasks *errgroup.Group // what runs for terms, while Run does
 	base  context.Context // what their contexts derive from
@@ -60,9 +63,19 @@ func NewGroup(cfg *rest.Config, o GroupOptions) (*Group, error) {
 	if err != nil {
 		return nil, fmt.Errorf("group %q: %w", o.Name, err)
 	}
-	return newGroup(cfg, client, set, o)
+	g, err := newGroup(cfg, client, set, o)
+	if err != nil {
+		return nil, err
+	}
+	w, err := newWorkload(cfg, &o)
+	if err != nil {
+		return nil, fmt.Errorf("group %q: %w", o.Name, err)
+	}
+	g.runsAs(w)
+	return g, nil
 }
 
+// newGroup makes a group that knows nothing of its Pod.
 func newGroup(cfg *rest.Config, client *lease.Client, set *informers.Set, o GroupOptions) (*Group, error) {
 	g := &Group{opts: o, cfg: cfg, set: set, tenures: map[*tenure]bool{}}
 	var err error
@@ -70,16 +83,16 @@ func newGroup(cfg *rest.Config, client *lease.Client, set *informers.Set, o Grou
 		return nil, fmt.Errorf("group %q: %w", o.Name, err)
 	}
 	election := o.election()
+	if err := election.Validate(); err != nil {
+		return nil, fmt.Errorf("group %q: %w", o.Name, err)
+	}
 	g.obituary = election.TerminationMessage()
 	pods, err := o.pods(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("group %q: %w", o.Name, err)
 	}
-	g.driver, err = lease.NewDriver(lease.DriverOptions{
+	g.driving = lease.DriverOptions{
 		Election: election, Client: client, Handler: (*handler)(g), Clock: o.Clock, LeaveTimeout: o.LeaveTimeout, Pods: pods,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("group %q: %w", o.Name, err)
 	}
 	return g, nil
 }
@@ -118,12 +131,19 @@ func (g *Group) Add(c Controller) error {
 	if g.started {
 		return fmt.Errorf("controller %q: %w", c.Name, errStarted)
 	}
-	shard := shardOf(c.Resource)
-	if slices.ContainsFunc(g.controllers, func(have *controller) bool { return have.shard == shard && have.Name == c.Name }) {
-		return fmt.Errorf("controller %q: there is one of this name for %s already: set another name", c.Name, shard)
+	family := familyOf(c.Resource)
+	for _, have := range g.controllers {
+		switch {
+		case have.family != family:
+		case have.Name == c.Name:
+			return fmt.Errorf("controller %q: there is one of this name for %s already: set another name", c.Name, family)
+		case have.Buckets != c.Buckets || have.Buckets > 1 && have.Partition != c.Partition:
+			return fmt.Errorf("controller %q: buckets, partition: %d, %s are not those of controller %q of %s, %d, %s: use the same, for they share its shards",
+				c.Name, c.Buckets, c.Partition, have.Name, family, have.Buckets, have.Partition)
+		}
 	}
-	if slices.ContainsFunc(g.roles, func(have *role) bool { return have.Name == shard }) {
-		return fmt.Errorf("controller %q: its shard %s has the name of a role: rename the role", c.Name, shard)
+	if slices.ContainsFunc(g.roles, func(have *role) bool { return have.Name == family }) {
+		return fmt.Errorf("controller %q: its shard %s has the name of a role: rename the role", c.Name, family)
 	}
 	w, err := newController(c, g.set, g.metrics)
 	if err != nil {
@@ -144,7 +164,7 @@ func (g *Group) AddRole(r Role) error {
 		return fmt.Errorf("role %q: %w", r.Name, errStarted)
 	}
 	taken := slices.ContainsFunc(g.roles, func(have *role) bool { return have.Name == r.Name }) ||
-		slices.ContainsFunc(g.controllers, func(have *controller) bool { return have.shard == r.Name })
+		slices.ContainsFunc(g.controllers, func(have *controller) bool { return have.family == r.Name })
 	if taken {
 		return fmt.Errorf("role %q: there is a shard of this name already: use another", r.Name)
 	}
@@ -171,12 +191,18 @@ func (g *Group) Run(ctx context.Context) error {
 		"clockRateBound", fmt.Sprintf("%.2f", g.opts.Mode.ClockRateBound(g.opts.Timings)))
 
 	g.leaveObituary(ctx)
+	if err := g.join(ctx); err != nil {
+		return err
+	}
 	base, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer stop(nil)
 	helpers, base := errgroup.WithContext(base)
 	g.base, g.tasks = base, &errgroup.Group{}
 	helpers.Go(func() error { return g.set.Run(base) })
 	helpers.Go(func() error { return g.reportLoop(base) })
+	if g.cost != nil {
+		helpers.Go(func() error { return g.cost.markLoop(base) })
+	}
 	for _, c := range g.controllers {
 		if c.seen != nil {
 			helpers.Go(func() error { return c.seen.run(base, c.Observe) })
@@ -230,11 +256,11 @@ func (g *Group) awaitTasks() error {
 	}
 }
 
-// shards are all that are configured, by name.
-func (g *Group) shards() map[string]lease.ShardSpec {
+// families are all that are configured, by name.
+func (g *Group) families() map[string]lease.ShardSpec {
 	all := map[string]lease.ShardSpec{}
 	for _, c := range g.controllers {
-		all[c.shard] = lease.ShardSpec{Name: c.shard, Resource: c.shard}
+		all[c.family] = lease.ShardSpec{Name: c.family, Resource: c.family, Buckets: c.Buckets, Partition: c.Partition}
 	}
 	for _, r := range g.roles {
 		all[r.Name] = lease.ShardSpec{Name: r.Name}
@@ -242,13 +268,13 @@ func (g *Group) shards() map[string]lease.ShardSpec {
 	return all
 }
 
-// served are the shards that this replica could hold now: those whose caches
-// have all synced.
+// served are the families of which this replica could hold shards now: those
+// whose caches have all synced.
 func (g *Group) served() []lease.ShardSpec {
-	all := g.shards()
+	all := g.families()
 	for _, c := range g.controllers {
 		if !c.synced() {
-			delete(all, c.shard)
+			delete(all, c.family)
 		}
 	}
 	served := make([]lease.ShardSpec, 0, len(all))
@@ -258,16 +284,16 @@ func (g *Group) served() []lease.ShardSpec {
 	return served
 }
 
-// duties of a shard.
-func (g *Group) duties(shard string) []duty {
+// duties that come with the shards of a family.
+func (g *Group) duties(family string) []duty {
 	var all []duty
 	for _, c := range g.controllers {
-		if c.shard == shard {
+		if c.family == family {
 			all = append(all, c)
 		}
 	}
 	for _, r := range g.roles {
-		if r.Name == shard {
+		if r.Name == family {
 			all = append(all, r)
 		}
 	}

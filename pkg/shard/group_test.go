@@ -625,14 +625,14 @@ func TestGroupARoleThatMovedAwayIsNoProblemAnyMore(t *testing.T) {
 		r := newRole(Role{Name: "nightly", Run: func(context.Context) error { return errors.New("no ink") }})
 		tenure := newTenure(t.Context(), 1, lease.Term{Shard: "nightly"}, lease.NewValidity(lease.MonotonicClock()))
 		time.AfterFunc(time.Minute, func() {
-			if got := r.problems.summary(); !strings.Contains(got, "no ink") {
+			if got := r.problems.summaries()[lease.Bucket{}]; !strings.Contains(got, "no ink") {
 				t.Errorf("while it fails, the problem is %q", got)
 			}
 			tenure.end(ErrTermOver)
 		})
 		r.lead(tenure)
-		if got := r.problems.summary(); got != "" {
-			t.Errorf("after the term, the problem is %q", got)
+		if got := r.problems.summaries(); len(got) > 0 {
+			t.Errorf("after the term, the problems are %q", got)
 		}
 	})
 }

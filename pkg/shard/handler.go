@@ -27,6 +27,7 @@ func (h *handler) Granted(record lease.Term, v *lease.Validity) {
 	g.mu.Lock()
 	g.granted++
 	t := newTenure(g.base, g.granted, record, v)
+	t.onFirst = func(at time.Time) { g.metrics.began(record, at) }
 	g.tenures[t] = true
 	g.mu.Unlock()
 	klog.FromContext(t.ctx).Info("Promoted", "cause", record.How, "identity", record.Identity)
@@ -39,7 +40,7 @@ func (h *handler) Granted(record lease.Term, v *lease.Validity) {
 // serve works for one term, and reports that it has ended.
 func (g *Group) serve(t *tenure) {
 	g.awaitCarried(t)
-	drained := t.run(g.duties(t.term.Shard()), g.opts.DrainTimeout, func() {
+	drained := t.run(g.duties(t.term.record.Family), g.opts.DrainTimeout, func() {
 		klog.FromContext(t.ctx).Error(nil, "Work ignores its context: the shard cannot be handed over before it has returned", "after", g.opts.DrainTimeout)
 	})
 	g.mu.Lock()
@@ -69,7 +70,7 @@ func (g *Group) awaitCarried(t *tenure) {
 	carried, granted := t.term.record.Carried, time.Now()
 	promotion := work.Behind
 	decided := func(context.Context) (bool, error) {
-		promotion = work.Promote(carried, g.caches(t.term.Shard()), time.Since(granted))
+		promotion = work.Promote(carried, g.caches(t.term.record.Family), time.Since(granted))
 		return promotion != work.Behind, nil
 	}
 	// What ends the wait before is the end of the term, of which others tell.
@@ -79,11 +80,11 @@ func (g *Group) awaitCarried(t *tenure) {
 	}
 }
 
-// caches says how far those are that the reconciles of a shard read.
-func (g *Group) caches(shard string) []work.Cache {
+// caches says how far those are that the reconciles of a family read.
+func (g *Group) caches(family string) []work.Cache {
 	var all []work.Cache
 	for _, c := range g.controllers {
-		if c.shard != shard {
+		if c.family != family {
 			continue
 		}
 		for _, i := range append(slices.Clone(c.others), c.own) {
@@ -129,6 +130,11 @@ func (h *handler) Noted(e lease.Effect) {
 		log.Info("Ended the session of a replica that is dead, or shows no sign of life", "identity", e.Identity)
 	case lease.Began:
 		log.Info("The session is over, going on as a new one", "identity", e.Identity)
+	case lease.Emptied:
+		log.Info("Replicas of a newer revision hold all that this one could", "emptied", e.Yes)
+		if h.cost != nil {
+			h.cost.want(e.Yes)
+		}
 	case lease.Refused:
 		log.Error(nil, "The API server refuses a request on a Lease", "verb", e.Op.Verb, "lease", e.Op.Name, "for", e.Op.Why, "reason", e.Reason)
 	case lease.Left:

@@ -33,13 +33,13 @@ func (g *Group) Live() error {
 // serve is not held against it.
 func (g *Group) Ready() error {
 	g.mu.Lock()
-	started, controllers := g.started, g.controllers
+	driver, controllers := g.driver, g.controllers
 	g.mu.Unlock()
-	if !started {
+	if driver == nil {
 		return errors.New("group: not started")
 	}
 	var errs []error
-	if !g.driver.Valid() {
+	if !driver.Valid() {
 		errs = append(errs, errors.New("session: not valid: no heartbeat of this replica has come back on its watch of the group's Leases lately"))
 	}
 	for _, c := range controllers {

@@ -19,11 +19,20 @@ type metrics struct {
 	gained     *prometheus.CounterVec
 	lost       *prometheus.CounterVec
 	drains     *prometheus.HistogramVec
+	gaps       *prometheus.HistogramVec
 	requests   *prometheus.CounterVec
 	latency    *prometheus.HistogramVec
 	refused    *prometheus.CounterVec
 	reconciles *prometheus.HistogramVec
+
+	// draining has, by shard, the epoch of a term that was counted as lost when it
+	// began to drain. The driver's goroutine owns it.
+	draining map[string]int32
 }
+
+// gapBuckets are in seconds. 25 ms and 100 ms are what half and nearly all of the
+// hand-offs are to take at most.
+var gapBuckets = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}
 
 func newMetrics(r prometheus.Registerer, group string) (*metrics, error) {
 	labels := prometheus.Labels{"group": group}
@@ -33,28 +42,32 @@ func newMetrics(r prometheus.Registerer, group string) (*metrics, error) {
 	counter := func(name, help string, by ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "shardctl", Name: name, Help: help, ConstLabels: labels}, by)
 	}
-	histogram := func(name, help string, by ...string) *prometheus.HistogramVec {
+	histogramIn := func(buckets []float64, name, help string, by ...string) *prometheus.HistogramVec {
 		return prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Namespace: "shardctl", Name: name, Help: help, ConstLabels: labels,
-			Buckets: prometheus.ExponentialBuckets(0.001, 2, 16),
+			Namespace: "shardctl", Name: name, Help: help, ConstLabels: labels, Buckets: buckets,
 		}, by)
+	}
+	histogram := func(name, help string, by ...string) *prometheus.HistogramVec {
+		return histogramIn(prometheus.ExponentialBuckets(0.001, 2, 16), name, help, by...)
 	}
 	m := &metrics{
 		held:       gauge("shard_held", "1 while this replica holds the shard.", "shard"),
 		epoch:      gauge("shard_epoch", "Epoch of the last term of the shard on this replica.", "shard"),
 		gained:     counter("shard_gained_total", "Terms begun on this replica, by cause.", "shard", "cause"),
-		lost:       counter("shard_lost_total", "Terms ended on this replica, by cause.", "shard", "cause"),
+		lost:       counter("shard_lost_total", "Terms ended on this replica, by the first cause to end them.", "shard", "cause"),
 		drains:     histogram("drain_duration_seconds", "From the word to stop until the last reconcile has returned.", "shard"),
+		gaps:       histogramIn(gapBuckets, "handoff_gap_seconds", "From the end of the last holder's work, by its clock, until this replica begins to work, by how the shard was gained.", "cause"),
 		requests:   counter("lease_requests_total", "Requests on the group's Leases, by verb and outcome.", "verb", "outcome"),
 		latency:    histogram("lease_request_duration_seconds", "Duration of requests on the group's Leases.", "verb"),
 		refused:    counter("fence_rejections_total", "Writes that the local fence did not send.", "reason"),
-		reconciles: histogram("reconcile_duration_seconds", "Duration of reconciles, by result.", "shard", "controller", "result"),
+		reconciles: histogram("reconcile_duration_seconds", "Duration of reconciles, by result; of all buckets of a type together.", "shard", "controller", "result"),
+		draining:   map[string]int32{},
 	}
 	if r == nil {
 		return m, nil
 	}
 	var errs []error
-	for _, c := range []prometheus.Collector{m.held, m.epoch, m.gained, m.lost, m.drains, m.requests, m.latency, m.refused, m.reconciles} {
+	for _, c := range []prometheus.Collector{m.held, m.epoch, m.gained, m.lost, m.drains, m.gaps, m.requests, m.latency, m.refused, m.reconciles} {
 		errs = append(errs, r.Register(c))
 	}
 	return m, errors.Join(errs...)
@@ -64,15 +77,30 @@ func (m *metrics) granted(t lease.Term) {
 	m.held.WithLabelValues(t.Shard).Set(1)
 	m.epoch.WithLabelValues(t.Shard).Set(float64(t.Epoch))
 	m.gained.WithLabelValues(t.Shard, string(t.How)).Inc()
+	delete(m.draining, t.Shard)
 }
 
-// revoked counts a term that is to end. A graceful one is held until it has
-// drained.
+// revoked counts a term that is to end, once: one that drains may end before it has
+// drained. Until then it is held.
 func (m *metrics) revoked(r lease.Revoked) {
+	shard := r.Term.Shard
 	if !r.Graceful {
-		m.held.WithLabelValues(r.Term.Shard).Set(0)
+		m.held.WithLabelValues(shard).Set(0)
 	}
-	m.lost.WithLabelValues(r.Term.Shard, string(r.Cause)).Inc()
+	if epoch, counted := m.draining[shard]; counted && epoch == r.Term.Epoch {
+		return
+	}
+	m.lost.WithLabelValues(shard, string(r.Cause)).Inc()
+	if r.Graceful {
+		m.draining[shard] = r.Term.Epoch
+	}
+}
+
+// began notes that the first work of a term began.
+func (m *metrics) began(t lease.Term, at time.Time) {
+	if gap, ok := handoffGap(t, at); ok {
+		m.gaps.WithLabelValues(string(t.How)).Observe(gap.Seconds())
+	}
 }
 
 // drained counts a term whose work has ended; held says that another of the

@@ -50,9 +50,16 @@ type GroupOptions struct {
 	// outside of any Pod never does: those in Pods see each other's deaths.
 	NoPodWatch bool
 
-	// Revision orders versions of the program: shards never move to a lower
-	// one for balance. Default 0.
+	// Revision orders versions of the program: shards never move to a lower one
+	// for balance. It is used only where the cluster does not say: outside of any
+	// Pod, for one without a Deployment, StatefulSet or DaemonSet, or if that may
+	// not be read. [Group.Run] looks for it, which takes the permissions to get
+	// pods and, as the case may be, replicasets.apps or controllerrevisions.apps in
+	// the Namespace. Default 0.
 	Revision int64
+
+	// Balance says how evenly shards are spread, and how fast.
+	Balance Balance
 
 	// Timings of the session. Default: [lease.Default].
 	Timings lease.Timings
@@ -125,6 +132,7 @@ func (o *GroupOptions) setDefaults() error {
 	if bad := o.Mode.Validate(o.Timings, nil); len(bad) > 0 {
 		errs = append(errs, bad.ToAggregate())
 	}
+	errs = append(errs, o.Balance.validate())
 	return errors.Join(errs...)
 }
 
@@ -137,7 +145,8 @@ func (o *GroupOptions) election() lease.Config {
 		Revision:  o.Revision,
 		Timings:   o.Timings,
 		Mode:      o.Mode,
-		Assign:    Assign,
+		Assign:    o.Balance.Assign,
+		Cooldown:  o.Balance.Cooldown,
 	}
 	if o.PodUID != "" {
 		cfg.Owner = &metav1.OwnerReference{APIVersion: "v1", Kind: "Pod", Name: o.Pod, UID: o.PodUID, BlockOwnerDeletion: ptr.To(false)}

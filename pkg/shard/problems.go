@@ -6,28 +6,37 @@ package shard
 import (
 	"fmt"
 	"maps"
-	"slices"
 	"strings"
 	"sync"
+
+	"github.com/shardctl/shardctl/internal/work"
+	"github.com/shardctl/shardctl/pkg/lease"
 )
 
 // maxProblem bounds the text of a problem: it is carried by every heartbeat.
 const maxProblem = 200
 
-// problems are the keys whose last reconcile failed, for people to see.
+// problems are the keys whose last reconcile failed, for people to see. One stays
+// until its key is solved, by whatever term, or the term ends that met it.
 type problems struct {
 	mu      sync.Mutex
-	failing map[Key]string // with the error's text, shortened
-	last    Key
+	failing map[Key]problem
+	met     uint64 // how many there ever were
 }
 
-func newProblems() *problems { return &problems{failing: map[Key]string{}} }
+type problem struct {
+	in     work.Term
+	number uint64 // in the order in which they were met
+	text   string // the error's, shortened
+}
 
-func (p *problems) add(key Key, err error) {
+func newProblems() *problems { return &problems{failing: map[Key]problem{}} }
+
+func (p *problems) add(in work.Term, key Key, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.failing[key] = shorten(err.Error())
-	p.last = key
+	p.met++
+	p.failing[key] = problem{in: in, number: p.met, text: shorten(err.Error())}
 }
 
 func (p *problems) solved(key Key) {
@@ -36,23 +45,40 @@ func (p *problems) solved(key Key) {
 	delete(p.failing, key)
 }
 
-func (p *problems) clear() {
+// dropped forgets what a term has met with a key that it is not to reconcile any
+// more.
+func (p *problems) dropped(in work.Term, key Key) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	clear(p.failing)
+	if p.failing[key].in == in {
+		delete(p.failing, key)
+	}
 }
 
-// summary says how many objects fail and why the latest did; empty if none.
-func (p *problems) summary() string {
+// clear forgets what a term has met.
+func (p *problems) clear(in work.Term) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.failing) == 0 {
-		return ""
+	maps.DeleteFunc(p.failing, func(_ Key, one problem) bool { return one.in == in })
+}
+
+// summaries say, for each bucket with problems, how many objects fail and why the
+// latest did.
+func (p *problems) summaries() map[lease.Bucket]string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	count, last := map[lease.Bucket]int{}, map[lease.Bucket]Key{}
+	for key, one := range p.failing {
+		bucket := one.in.Bucket
+		if count[bucket]++; one.number >= p.failing[last[bucket]].number {
+			last[bucket] = key
+		}
 	}
-	if _, still := p.failing[p.last]; !still {
-		p.last = slices.MinFunc(slices.Collect(maps.Keys(p.failing)), func(a, b Key) int { return strings.Compare(a.String(), b.String()) })
+	all := make(map[lease.Bucket]string, len(count))
+	for bucket, n := range count {
+		all[bucket] = shorten(fmt.Sprintf("%d failing, last %s: %s", n, last[bucket], p.failing[last[bucket]].text))
 	}
-	return shorten(fmt.Sprintf("%d failing, last %s: %s", len(p.failing), p.last, p.failing[p.last]))
+	return all
 }
 
 // shorten makes one line of a text, such as a panic with its stack, that is not

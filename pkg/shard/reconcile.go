@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/klog/v2"
 
 	"github.com/shardctl/shardctl/internal/work"
@@ -21,7 +22,7 @@ const heldUpPause = 50 * time.Millisecond
 // lead works for the shard until the tenure takes no more keys, and returns
 // once the last reconcile has.
 func (c *controller) lead(t *tenure) {
-	q := newQueue(c.Name, c.MinBackoff, c.MaxBackoff)
+	q := newQueue(t.term.Shard()+"/"+c.Name, c.MinBackoff, c.MaxBackoff)
 	c.begin(t, q)
 	var workers errgroup.Group
 	for range c.Workers {
@@ -33,45 +34,47 @@ func (c *controller) lead(t *tenure) {
 	<-t.taking.Done()
 	c.end(t, q)
 	_ = workers.Wait()
+	c.problems.clear(t.id)
 }
 
-// begin makes the queue that of the controller, and fills it with what may have
-// changed while nobody of this process looked.
+// begin makes the queue take what changes in the tenure's bucket, and fills it
+// with what may have changed while nobody of this process looked.
 func (c *controller) begin(t *tenure, q *queue) {
 	c.mu.Lock()
 	c.heed(t)
-	begun := c.list.Begin(t.number)
+	begun := c.list.Begin(t.id)
 	if begun {
-		c.queue = q
+		c.queues[t.id] = q
 	}
 	c.mu.Unlock()
 	if !begun {
 		return
 	}
-	var keys []Key
-	for _, key := range c.own.Keys() { // no lock of ours may be held while the cache takes its own
-		if u, ok := c.own.Get(key.Namespace, key.Name); ok && c.passes(u) {
-			keys = append(keys, key)
+	var cached []work.Object[Key]
+	for _, u := range c.own.List(metav1.NamespaceAll, nil) { // no lock of ours may be held while the cache takes its own
+		if c.passes(u) {
+			cached = append(cached, objectOf(u))
 		}
 	}
 	c.mu.Lock()
-	keys = c.list.Backlog(time.Now(), keys)
+	keys := c.list.Backlog(t.id, time.Now(), cached)
 	c.mu.Unlock()
 	q.addBacklog(keys)
+	if len(keys) == 0 {
+		t.working() // as soon as anything happens
+	}
 }
 
 // end stops the queue, and returns when the term has nothing left that runs.
 func (c *controller) end(t *tenure, q *queue) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.list.Stop(t.number)
+	c.list.Stop(t.id)
 	q.ShutDown()
-	for !c.list.Idle(t.number) {
+	for !c.list.Idle(t.id) {
 		c.returned.Wait()
 	}
-	if !c.list.Taking() { // no newer term has problems of its own
-		c.problems.clear()
-	}
+	delete(c.queues, t.id)
 }
 
 func (c *controller) workLoop(t *tenure, q *queue) {
@@ -93,15 +96,18 @@ func (c *controller) process(t *tenure, q *queue, key Key) {
 		q.AddAfter(key, heldUpPause)
 		return
 	default:
+		q.Forget(key)
+		c.problems.dropped(t.id, key)
 		return
 	}
+	t.working()
 	began := time.Now()
 	next, result, err := c.reconcile(t, key)
 	took := time.Since(began)
-	c.busy.Add(int64(took))
+	c.wasBusy(t.term.Shard(), took)
 	switch next {
 	case work.Forget:
-		c.metrics.reconciled(c.shard, c.Name, "success", took)
+		c.metrics.reconciled(c.family, c.Name, "success", took)
 		c.problems.solved(key)
 		q.Forget(key)
 		if result.RequeueAfter > 0 {
@@ -110,7 +116,7 @@ func (c *controller) process(t *tenure, q *queue, key Key) {
 	case work.Retry:
 		c.failed(t, q, key, result, err, took)
 	default:
-		c.metrics.reconciled(c.shard, c.Name, "term over", took)
+		c.metrics.reconciled(c.family, c.Name, "term over", took)
 	}
 }
 
@@ -118,17 +124,21 @@ func (c *controller) process(t *tenure, q *queue, key Key) {
 // moment ago and lead has not got to that; c.mu is held.
 func (c *controller) heed(t *tenure) {
 	if t.taking.Err() != nil {
-		c.list.Stop(t.number)
+		c.list.Stop(t.id)
 	}
 }
 
 // start asks the list about a key that is next.
 func (c *controller) start(t *tenure, key Key) work.Decision {
 	now := work.Conditions{Valid: t.term.Valid(), Synced: c.synced()}
+	o := work.Object[Key]{Key: key}
+	if u, ok := c.own.Get(key.Namespace, key.Name); ok && c.passes(u) {
+		o = objectOf(u)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.heed(t)
-	return c.list.Start(t.number, key, now)
+	return c.list.Start(t.id, o, now)
 }
 
 // reconcile turns a panic into an error: one bad object must not end the work
@@ -156,7 +166,7 @@ func (c *controller) finish(t *tenure, key Key, err error) work.Decision {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.returned.Broadcast()
-	return c.list.Finish(t.number, key, outcome)
+	return c.list.Finish(t.id, key, outcome)
 }
 
 // failed puts a key back whose reconcile failed.
@@ -164,13 +174,13 @@ func (c *controller) failed(t *tenure, q *queue, key Key, result Result, err err
 	log := klog.FromContext(t.ctx).WithValues("controller", c.Name, "key", key)
 	if apierrors.IsConflict(err) {
 		// The cache lags behind; that is no problem anybody should look at.
-		c.metrics.reconciled(c.shard, c.Name, "conflict", took)
+		c.metrics.reconciled(c.family, c.Name, "conflict", took)
 		log.V(2).Info("Reconcile met a newer object", "err", err)
 		q.AddRateLimited(key)
 		return
 	}
-	c.metrics.reconciled(c.shard, c.Name, "error", took)
-	c.problems.add(key, err)
+	c.metrics.reconciled(c.family, c.Name, "error", took)
+	c.problems.add(t.id, key, err)
 	if result.RequeueAfter > 0 {
 		log.Info("Reconcile asked to be tried again later", "after", result.RequeueAfter, "err", err)
 		q.AddAfter(key, result.RequeueAfter)

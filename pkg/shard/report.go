@@ -14,16 +14,9 @@ import (
 	"github.com/shardctl/shardctl/pkg/lease"
 )
 
-const (
-	// lookInterval is how often the caches are looked at. It costs a few locks
-	// and no request.
-	lookInterval = 100 * time.Millisecond
-	// loadInterval is over how long load is averaged, and loadStep what it is
-	// rounded to, in thousandths of a worker: what the others see of it must
-	// not change with every key.
-	loadInterval = 10 * time.Second
-	loadStep     = 50
-)
+// lookInterval is how often the caches are looked at. It costs a few locks and no
+// request.
+const lookInterval = 100 * time.Millisecond
 
 // reportLoop tells the driver what this replica can hold, how busy it is and
 // what fails; the next heartbeat carries it.
@@ -32,18 +25,18 @@ func (g *Group) reportLoop(ctx context.Context) error {
 	defer ticker.Stop()
 	var served []lease.ShardSpec
 	said := lease.Reported{}
-	lastLoad, waiting := time.Now(), map[*controller]cacheWait{}
+	measured, lastLook, waiting := loads{}, time.Now(), map[*controller]cacheWait{}
 	for {
 		if now := g.served(); !slices.Equal(now, served) {
 			g.driver.Configure(now)
 			served = now
 		}
-		report := lease.Reported{Ready: said.Ready || g.answered(), Problems: g.failures(ctx, waiting)}
-		if since := time.Since(lastLoad); since >= loadInterval {
-			report.Load = g.load(since)
-			lastLoad = time.Now()
+		report := lease.Reported{Ready: said.Ready || g.answered(), Load: said.Load, Problems: g.failures(ctx, waiting)}
+		if since := time.Since(lastLook); since >= loadInterval {
+			report.Load = measured.look(g.held(), g.takeBusy(), since)
+			lastLook = time.Now()
 		}
-		if report.Load != nil || report.Ready != said.Ready || !maps.Equal(report.Problems, said.Problems) {
+		if !maps.Equal(report.Load, said.Load) || report.Ready != said.Ready || !maps.Equal(report.Problems, said.Problems) {
 			g.driver.Report(report)
 			said = report
 		}
@@ -83,34 +76,45 @@ func (g *Group) failures(ctx context.Context, waiting map[*controller]cacheWait)
 		}
 		if reason != "" && !w.logged && time.Since(w.since) > logWaitAfter {
 			w.logged = true
-			klog.FromContext(ctx).Info("A controller waits for a cache", "shard", c.shard, "controller", c.Name, "cache", reason)
+			klog.FromContext(ctx).Info("A controller waits for a cache", "shard", c.family, "controller", c.Name, "cache", reason)
 		}
 		waiting[c] = w
 		if reason == "" {
 			reason = shorten(c.stale())
 		}
-		if reason == "" {
-			reason = c.problems.summary()
-		}
 		if reason != "" {
-			all[c.shard] = reason
+			all[c.family] = reason
+			continue
 		}
+		maps.Copy(all, c.failing())
 	}
 	for _, r := range g.roles {
-		if reason := r.problems.summary(); reason != "" {
+		for _, reason := range r.problems.summaries() {
 			all[r.Name] = reason
 		}
 	}
 	return all
 }
 
-// load is how many thousandths of a worker each shard kept busy.
-func (g *Group) load(since time.Duration) map[string]int64 {
-	all := map[string]int64{}
+// held are the shards that this replica works for, or still does.
+func (g *Group) held() []heldShard {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	all := make([]heldShard, 0, len(g.tenures))
+	for t := range g.tenures {
+		all = append(all, heldShard{name: t.term.Shard(), term: t.id.Number, carried: t.term.record.Load})
+	}
+	return all
+}
+
+// takeBusy is for how long the workers of all controllers were busy, per shard,
+// since the last call. A role is never busy: its Run lasts for as long as the term
+// does, whatever it does meanwhile. It weighs what an idle shard weighs.
+func (g *Group) takeBusy() map[string]time.Duration {
+	all := map[string]time.Duration{}
 	for _, c := range g.controllers {
-		thousandths := c.busy.Swap(0) * 1000 / int64(since)
-		if rounded := (thousandths + loadStep/2) / loadStep * loadStep; rounded > 0 {
-			all[c.shard] += rounded
+		for shard, busy := range c.takeBusy() {
+			all[shard] += busy
 		}
 	}
 	return all

@@ -59,7 +59,7 @@ func newRole(r Role) *role {
 // tenure's first word.
 func (r *role) lead(t *tenure) {
 	ctx := t.taking
-	defer r.problems.clear()
+	defer r.problems.clear(t.id)
 	select {
 	case r.running <- struct{}{}:
 		defer func() { <-r.running }()
@@ -67,6 +67,7 @@ func (r *role) lead(t *tenure) {
 		return
 	}
 	for pause := minRolePause; ctx.Err() == nil; {
+		t.working()
 		began := time.Now()
 		err := r.run(ctx)
 		if ctx.Err() != nil {
@@ -77,7 +78,7 @@ func (r *role) lead(t *tenure) {
 			pause = minRolePause
 		}
 		if err != nil {
-			r.problems.add(key, err)
+			r.problems.add(t.id, key, err)
 			klog.FromContext(ctx).Error(err, "Role failed", "role", r.Name, "again", pause)
 		} else {
 			r.problems.solved(key)

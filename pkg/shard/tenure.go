@@ -23,8 +23,8 @@ type duty interface{ lead(*tenure) }
 // tenure is one term at work: from its grant until the last reconcile has
 // returned.
 type tenure struct {
-	term   *Term
-	number work.Term // among all that this process was granted
+	term *Term
+	id   work.Term // among all that this process was granted
 	// ctx is that of every reconcile: cancelled when the grace is over, or at
 	// once if the term is.
 	ctx    context.Context
@@ -36,15 +36,18 @@ type tenure struct {
 	mu      sync.Mutex
 	stopped time.Time // when taking ended; zero before
 	grace   *time.Timer
+
+	first   sync.Once
+	onFirst func(time.Time) // if set, is told when the first work begins
 }
 
 // newTenure starts the clock of a term: the context ends with its validity.
-func newTenure(parent context.Context, number work.Term, record lease.Term, v *lease.Validity) *tenure {
+func newTenure(parent context.Context, number uint64, record lease.Term, v *lease.Validity) *tenure {
 	term := newTerm(record, v)
 	log := klog.FromContext(parent).WithValues("shard", record.Shard, "epoch", record.Epoch)
 	ctx, cancel := context.WithCancelCause(context.WithValue(klog.NewContext(parent, log), termKey, term))
 	taking, stop := context.WithCancelCause(ctx)
-	return &tenure{term: term, number: number, ctx: ctx, cancel: cancel, taking: taking, stop: stop}
+	return &tenure{term: term, id: work.Term{Number: number, Bucket: record.Bucket}, ctx: ctx, cancel: cancel, taking: taking, stop: stop}
 }
 
 // run does the duties of the shard until the last has returned and its writes

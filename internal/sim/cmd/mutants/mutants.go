@@ -4,8 +4,9 @@
 package main
 
 const (
-	assignFile     = "pkg/shard/assign.go"
+	assignFile     = "pkg/shard/assign_model.go"
 	claimFile      = "pkg/lease/claim.go"
+	familyFile     = "pkg/lease/family.go"
 	layoutFile     = "pkg/lease/layout.go"
 	reconcileFile  = "internal/sim/reconcile.go"
 	listFile       = "internal/work/list.go"
@@ -28,8 +29,8 @@ func one(rule, name, file, old, mutated string) mutant {
 // mutants are all of them: each rule left out, and what else people get wrong.
 var mutants = []mutant{
 	one("R1", "takes a shard without ending its holder's session", claimFile,
-		"case known.shard.Session && !e.over(holder):",
-		"case known.shard.Session && !e.over(holder) && len(holder) == 0:"),
+		"if holder != \"\" && known.shard.Session && !e.over(holder) {",
+		"if holder != \"\" && known.shard.Session && !e.over(holder) && len(holder) == 0 {"),
 	one("R1", "takes a request to end a session for its success", peerFile,
 		"	holder := e.view.who(identity)\n	switch holder.record {",
 		"	holder := e.view.who(identity)\n	if holder.record != e.own && e.busy[holder.record] {\n		return true\n	}\n	switch holder.record {"),
@@ -120,11 +121,11 @@ var mutants = []mutant{
 	one("", "hands over to members that are not live", planFile,
 		"		case e.over(m.Holder), e.expired(m.Holder, m.Duration):\n			continue\n", ""),
 	one("", "moves shards to an older revision", assignFile,
-		" || taker.Revision < giver.Revision {", " {"),
+		"k := key{c.Revision, c.class}", "k := key{min(c.Revision, 0), c.class}"),
 	one("", "gives shards to members that are not ready", assignFile,
-		"m.Ready && !m.Leaving && m.Can(shard)", "!m.Leaving && m.Can(shard)"),
+		"c.Ready && !c.Leaving && !c.Cordoned {", "!c.Leaving && !c.Cordoned {"),
 	one("", "does not tell the next holder what was written", claimFile,
-		"encodeMap(newest(known.shard.Carried, carried))", "encodeMap(newest(known.shard.Carried, nil))"),
+		"encodeMap(newest(known.shard.Carried, c.carried))", "encodeMap(newest(known.shard.Carried, nil))"),
 	one("", "pauses for as long as a 429 asks", machineFile,
 		"min(max(r.RetryAfter, 0), interval/2)", "min(max(r.RetryAfter, 0), 100*interval)"),
 	one("", "takes any later holder of a record for the end of a session", peerFile,
@@ -140,19 +141,37 @@ var mutants = []mutant{
 		"	c.until = max(c.until, at.Add(e.cfg.Timings.RenewDeadline))\n",
 		"	c.until = max(c.until, e.now.Add(e.cfg.Timings.RenewDeadline))\n"),
 	one("", "begins a term without its backlog (no enqueue on promotion)", listFile,
-		"return append(cached, l.gone.without(now, cached)...)", "return l.gone.without(now, cached)"),
+		"return append(within(t.Bucket, cached), within(t.Bucket, l.gone.without(now, cached))...)",
+		"return within(t.Bucket, l.gone.without(now, cached))"),
 	one("", "drops what changes while a term takes keys", listFile,
-		"func (l *List[K]) Taking() bool { return l.taking }", "func (l *List[K]) Taking() bool { return l.taking && l.newest == 0 }"),
+		"			return p.newest, p.taking\n", "			return p.newest, p.taking && p.newest.Number == 0\n"),
 	one("", "forgets a key whose reconcile failed", listFile,
 		"		return Retry\n", "		return Forget\n"),
 	one("", "reconciles a key that an older term still runs", listFile,
-		"if _, runs := l.running[key]; runs || !c.Valid", "if !c.Valid"),
+		"if _, runs := l.running[o.Key]; runs || !c.Valid", "if !c.Valid"),
 	one("", "starts reconciles after the validity", listFile,
 		"runs || !c.Valid || !c.Synced", "runs || !c.Synced"),
 	one("", "does not wait for what runs when it drains", listFile,
 		"		if of == t {\n			return false\n		}\n", "		_ = of\n"),
 	one("", "sends writes after the work has ended", writesFile,
 		"	if w.closed {\n", "	if w.closed && w.unanswered < 0 {\n"),
+	one("", "claims a bucket before the old ones that it overlaps are sealed", familyFile,
+		" && known.shard.Sealed == 0 && e.sealed(p)", " && known.shard.Sealed == 0"),
+	one("", "seals a bucket while its work goes on in an earlier session", claimFile,
+		"	case c.working > 0:\n		return // what gives", "	case c.working < 0:\n		return // what gives"),
+	one("", "goes by its configuration instead of the layout record", familyFile,
+		"	if l, ok := e.layouts[family]; ok {\n		return l, true\n	}\n",
+		"	if l, ok := e.layouts[family]; ok {\n		return LayoutFamily{Partitioning: e.configuredAs(family), Generation: l.Generation}, true\n	}\n"),
+	one("", "numbers layouts from one when their record is made anew", layoutFile,
+		"max(int64(min(record.rv, math.MaxInt64)), have.Generation+1)", "have.Generation+1+0*int64(min(record.rv, math.MaxInt64))"),
+	one("", "divides a family anew although others would not", layoutFile,
+		"m.Takes(family) && m.Revision == newest && m.divides[family] != want", "m.Revision < 0 && m.divides[family] != want"),
+	one("", "never lets the seals of a change be the last word", layoutFile,
+		"known == nil || !e.view.settled(known) || known.shard.Sealed < l.Generation", "known == nil || !e.view.settled(known) || known.shard.Sealed <= l.Generation"),
+	one("", "uses the Leases of an earlier layout again", familyFile,
+		"	return known.shard.Sealed > 0 || p.use == coming &&", "	return known.shard.Sealed < 0 || p.use == coming && known.shard.Sealed == 0 &&"),
+	one("", "drops a Lease on the late reply to the deletion of its predecessor", machineFile,
+		"known != nil && known.lease.UID == op.Lease.UID", "known != nil"),
 	one("G2", "sends writes past the validity", reconcileFile,
 		"	if !t.valid() || !t.writes.Send() {", "	if t.over || !t.writes.Send() {"),
 	one("R13", "takes a cancelled write for one that was not carried out", writesFile,

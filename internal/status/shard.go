@@ -1,0 +1,137 @@
+// Copyright The shardctl Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package status
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/shardctl/shardctl/pkg/lease"
+)
+
+// Shard is one shard.
+type Shard struct {
+	Name string `json:"name"`
+	// Resource is the type, as resource.group; empty for a role.
+	Resource string `json:"resource"`
+	// Bucket is which part of the type it is, as i-of-n; empty for all of it.
+	Bucket string `json:"bucket"`
+	// Holder is the identity of the session that holds it; empty if none does.
+	Holder string `json:"holder"`
+	Epoch  int32  `json:"epoch"`
+	State  State  `json:"state"`
+	// Since is when it last changed hands, in RFC 3339.
+	Since string `json:"since"`
+	// Preferred names the Pod that the shard is pinned to; empty if none.
+	Preferred string `json:"preferred"`
+	// Load is how many thousandths of a worker it keeps busy, as measured by its
+	// holder, or else by its last one; 0 if it is idle or nobody knows.
+	Load int64 `json:"load"`
+	// Problem is what its holder reports to fail; empty if nothing.
+	Problem string `json:"problem,omitempty"`
+}
+
+// State of a shard.
+type State string
+
+// The states.
+const (
+	Held State = "held"
+	// Pinned: held, by the Pod that an operator wants it on.
+	Pinned State = "pinned"
+	// Draining: held by a member that is to give it away. It is leaving or
+	// cordoned; or the shard is pinned to a Pod that could take it, or is of a
+	// layout that its family is about to leave.
+	Draining State = "draining"
+	// Unheld: nobody holds it, or the session of its holder is over.
+	Unheld State = "unheld"
+	// Foreign: held by an elector that is not of this group.
+	Foreign State = "foreign"
+)
+
+// Active tells whether the shard is held by a session of the group.
+func (s State) Active() bool { return s == Held || s == Pinned || s == Draining }
+
+func (r *records) shard(name string, record lease.Shard, now time.Time) Shard {
+	s := Shard{
+		Name: name, Resource: record.Resource, Bucket: bucketOf(name), Holder: record.Holder, Epoch: record.Epoch,
+		Preferred: record.Pinned, Load: record.Load, State: r.state(name, record, now),
+	}
+	if !record.Acquired.IsZero() {
+		s.Since = record.Acquired.UTC().Format(time.RFC3339)
+	}
+	if s.State.Active() {
+		if load, reported := r.sessions[record.Holder].loads[name]; reported {
+			s.Load = load
+		}
+	}
+	return s
+}
+
+func (r *records) state(name string, record lease.Shard, now time.Time) State {
+	holder, known := r.sessions[record.Holder]
+	switch {
+	case record.Holder == "":
+		return Unheld
+	case !record.Session && now.Sub(record.Renewed) > record.Duration:
+		return Unheld // renewed by itself, in lease mode or by somebody else: not any more
+	case !record.Session && !known:
+		return Foreign
+	case !known || !holder.Current():
+		return Unheld
+	case holder.State != Live || r.wantedElsewhere(name, holder.Pod, record.Pinned) || r.retiring(name, record):
+		return Draining
+	case record.Pinned == holder.Pod:
+		return Pinned
+	}
+	return Held
+}
+
+// wantedElsewhere tells whether the shard is pinned to another Pod than its
+// holder's, and could be handed to it.
+func (r *records) wantedElsewhere(shard, holder, pinned string) bool {
+	if pinned == "" || pinned == holder {
+		return false
+	}
+	family, _ := lease.ParseShardName(shard)
+	return slices.ContainsFunc(r.members, func(m *memberRecord) bool { return m.Pod == pinned && m.Takes(family) })
+}
+
+// retiring tells whether the shard is of a layout that its family leaves. Layouts
+// that follow each other differ in their number of buckets.
+func (r *records) retiring(shard string, record lease.Shard) bool {
+	family, bucket := lease.ParseShardName(shard)
+	layout := r.layout.Families[family]
+	return record.Sealed < layout.Generation &&
+		slices.ContainsFunc(layout.From, func(old lease.Partitioning) bool { return old.Buckets == bucket.Of })
+}
+
+// bucketOf is the i-of-n in a shard's name.
+func bucketOf(shard string) string {
+	_, bucket := lease.ParseShardName(shard)
+	return bucket.String()
+}
+
+// compareShards puts bucket 2 of a family before bucket 10.
+func compareShards(a, b string) int {
+	familyA, bucketA := lease.ParseShardName(a)
+	familyB, bucketB := lease.ParseShardName(b)
+	return cmp.Or(
+		cmp.Compare(familyA, familyB), cmp.Compare(bucketA.Of, bucketB.Of), cmp.Compare(bucketA.Index, bucketB.Index),
+	)
+}
+
+// problemOf is what the shard's holder reports; of a shard that nobody holds,
+// what the first member reports that cannot.
+func problemOf(s Shard, reports map[string]string) string {
+	if s.State.Active() {
+		return reports[s.Holder]
+	}
+	for _, member := range slices.Sorted(maps.Keys(reports)) {
+		return reports[member]
+	}
+	return ""
+}

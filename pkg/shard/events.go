@@ -1,0 +1,145 @@
+// Copyright The shardctl Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package shard
+
+import (
+	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/shardctl/shardctl/internal/work"
+)
+
+// ownEvents are those of the objects that the controller reconciles: each goes to
+// the term that has the object's bucket, if that is held here.
+func (c *controller) ownEvents() cache.ResourceEventHandler {
+	return cache.ResourceEventHandlerFuncs{
+		AddFunc: func(obj any) {
+			if u := objectIn(obj); u != nil {
+				c.added(u)
+			}
+		},
+		UpdateFunc: func(old, obj any) {
+			from, to := objectIn(old), objectIn(obj)
+			switch {
+			case from == nil || to == nil:
+			case from.GetUID() == to.GetUID():
+				c.updated(from, to)
+			default: // the watch was interrupted, and has missed that one object went
+				c.deleted(from)
+				c.added(to)
+			}
+		},
+		DeleteFunc: func(obj any) {
+			if u := objectIn(obj); u != nil {
+				c.deleted(u)
+			}
+		},
+	}
+}
+
+// otherEvents are those of another type's objects, which name keys.
+func (c *controller) otherEvents(keys func(*unstructured.Unstructured) []Key) cache.ResourceEventHandler {
+	enqueue := func(obj any) {
+		if u := objectIn(obj); u != nil {
+			for _, key := range keys(u) {
+				c.enqueue(c.meant(key))
+			}
+		}
+	}
+	return cache.ResourceEventHandlerFuncs{
+		AddFunc: enqueue,
+		UpdateFunc: func(old, obj any) {
+			enqueue(old) // it may concern another object than before
+			enqueue(obj)
+		},
+		DeleteFunc: enqueue,
+	}
+}
+
+// objectIn is the object that an event is about, nil if there is none in it.
+func objectIn(event any) *unstructured.Unstructured {
+	if gone, ok := event.(cache.DeletedFinalStateUnknown); ok {
+		event = gone.Obj
+	}
+	u, _ := event.(*unstructured.Unstructured)
+	return u
+}
+
+func (c *controller) passes(u *unstructured.Unstructured) bool { return c.Filter == nil || c.Filter(u) }
+
+func (c *controller) added(u *unstructured.Unstructured) {
+	c.observe(u)
+	if c.passes(u) {
+		c.enqueue(objectOf(u))
+	}
+}
+
+func (c *controller) updated(from, to *unstructured.Unstructured) {
+	c.observe(to)
+	if !c.concerns(from, to) {
+		return
+	}
+	if !c.passes(to) {
+		c.departed(objectOf(to))
+	}
+	c.enqueue(objectOf(to))
+}
+
+func (c *controller) deleted(u *unstructured.Unstructured) {
+	c.observe(u)
+	if c.passes(u) {
+		c.departed(objectOf(u))
+		c.enqueue(objectOf(u))
+	}
+}
+
+func (c *controller) observe(u *unstructured.Unstructured) {
+	if c.seen != nil {
+		c.seen.add(keyOf(u))
+	}
+}
+
+func (c *controller) concerns(from, to *unstructured.Unstructured) bool {
+	if c.Concerns != nil {
+		return c.Concerns(from, to)
+	}
+	return c.passes(from) || c.passes(to)
+}
+
+// meant is the object that a key names: the one in the cache, or the one that was
+// there last.
+func (c *controller) meant(key Key) work.Object[Key] {
+	if u, ok := c.own.Get(key.Namespace, key.Name); ok {
+		return objectOf(u)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.list.Remembered(key)
+}
+
+// departed notes that an object is not one to be reconciled any more.
+func (c *controller) departed(o work.Object[Key]) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.list.Departed(time.Now(), o)
+}
+
+// enqueue adds an object to the queue of the term that takes it, if one does.
+func (c *controller) enqueue(o work.Object[Key]) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if t, ok := c.list.Taker(o); ok {
+		c.queues[t].Add(o.Key)
+	}
+}
+
+func keyOf(u *unstructured.Unstructured) Key {
+	return Key{Namespace: u.GetNamespace(), Name: u.GetName()}
+}
+
+func objectOf(u *unstructured.Unstructured) work.Object[Key] {
+	return work.Object[Key]{Key: keyOf(u), UID: u.GetUID()}
+}
