@@ -16,9 +16,9 @@ import (
 // names the kind of violation that has to be found.
 func TestChecksFindWhatIsWrong(t *testing.T) {
 	term := func(holder *Replica) lease.Term { return holder.Terms["s1"].Term }
-	giveAway := func(w *World, epoch int32) lease.Op {
+	giveAway := func(w *World, to string, epoch int32) lease.Op {
 		l := w.Server.Lease(lease.ShardLeaseName(Group, "s1")).DeepCopy()
-		l.Spec.HolderIdentity = ptr.To("b_uid-of-b_main.b1.1")
+		l.Spec.HolderIdentity = &to
 		l.Spec.LeaseTransitions = &epoch
 		return lease.Op{ID: 1000, Verb: lease.Update, Name: l.Name, Lease: l}
 	}
@@ -45,8 +45,8 @@ func TestChecksFindWhatIsWrong(t *testing.T) {
 		{"a validity from the future", "validity", func(_ *World, holder, _ *Replica) {
 			holder.do(lease.Extended{Until: holder.now().Add(time.Hour)})
 		}},
-		{"given away while work goes on", "hand-over", func(w *World, holder, _ *Replica) { holder.do(lease.Send{Op: giveAway(w, 2)}) }},
-		{"taken from a session that goes on", "take-over", func(w *World, _, other *Replica) { other.do(lease.Send{Op: giveAway(w, 2)}) }},
+		{"given away while work goes on", "hand-over", func(w *World, holder, other *Replica) { holder.do(lease.Send{Op: giveAway(w, other.Identity, 2)}) }},
+		{"taken from a session that goes on", "take-over", func(w *World, _, other *Replica) { other.do(lease.Send{Op: giveAway(w, other.Identity, 2)}) }},
 		{"two requests on one Lease", "order", func(_ *World, holder, _ *Replica) {
 			op := lease.Op{ID: 1000, Verb: lease.Get, Name: "g.s1"}
 			holder.do(lease.Send{Op: op})

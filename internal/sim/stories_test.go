@@ -41,7 +41,7 @@ var stories = []struct {
 			s.settle("The group:", "s1 s2 s3 s4", "a")
 			s.Start("b")
 			s.Run(5 * time.Second)
-			s.heldBy("b a b a")
+			s.heldBy("a b a b")
 			s.end()
 		},
 	},
@@ -104,7 +104,7 @@ var stories = []struct {
 			s.Run(time.Second)
 			s.Restart(r[0])
 			s.Run(time.Second)
-			s.heldBy("b a/2")
+			s.heldBy("a/2 b")
 			s.end()
 		},
 	},
@@ -135,7 +135,7 @@ var stories = []struct {
 			s.Run(5 * time.Second)
 			s.Start("b")
 			s.Run(20 * time.Second)
-			s.heldBy("b a")
+			s.heldBy("a b")
 			s.end()
 		},
 	},
@@ -158,7 +158,7 @@ var stories = []struct {
 			s.Run(time.Second)
 			s.heldBy("-")
 			s.Run(15 * time.Second)
-			s.heldBy("a")
+			s.heldBy("b")
 			s.end()
 		},
 	},
