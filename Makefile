@@ -83,7 +83,7 @@ test-e2e: ## Run the tests on a real kube-apiserver and etcd
 # docs/benchmarks.md says what the figures mean. BENCHFLAGS='--only handoff' measures
 # one part.
 .PHONY: bench-balance
-bench-balance: ## Measure how shards are shared, handed over and moved (5 minutes, on a quiet machine)
+bench-balance: ## Measure how shards are shared, handed over and moved (3 minutes, on a quiet machine)
 	cd e2e && go run ./cmd/benchbalance $(BENCHFLAGS)
 
 .PHONY: lint

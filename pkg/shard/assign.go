@@ -57,7 +57,7 @@ func (b Balance) Assign(s lease.Snapshot) lease.Plan {
 	a.place(a.settle())
 	a.sortHeld()
 	share, tolerance := a.fairShare(s), b.tolerance()
-	if a.alike() {
+	if a.uniform {
 		tolerance = 0
 	}
 	for range b.budget(len(s.Shards)) {

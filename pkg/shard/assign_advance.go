@@ -83,7 +83,7 @@ func (a *assignment) advance(share int64) bool {
 		return false
 	}
 	held := a.carriers[giver].held
-	weight := a.heaviest(a.carriers[taker].class, held, a.room(taker, share))
+	weight := a.heaviest(a.carriers[taker].class, held, a.roomFrom(giver, taker, share))
 	a.move(a.favourite(held, weight, taker), taker)
 	return true
 }
@@ -99,13 +99,25 @@ func (a *assignment) room(member int32, share int64) int64 {
 	return share - c.load
 }
 
+// roomFrom is the room for a shard of the giver. Where all weigh the same, its last
+// one may take the member above its share by half of what it weighs, since whole
+// shards cannot keep to fractions: the giver is empty then, and can be removed,
+// while a rest of one shard could have any other Pod removed first.
+func (a *assignment) roomFrom(giver, member int32, share int64) int64 {
+	room := a.room(member, share)
+	if a.uniform && a.carriers[giver].shards == 1 && room < math.MaxInt64/2 {
+		room *= 2
+	}
+	return room
+}
+
 // receiver is the emptiest of the takers for which the giver has a shard that
 // fits, or nobody.
 func (a *assignment) receiver(giver int32, takers []int32, share int64) int32 {
 	best := int32(nobody)
 	for _, to := range takers {
 		light, ok := a.lightest(a.carriers[to].class, a.carriers[giver].held)
-		if ok && light <= a.room(to, share) && a.lighter(to, best) {
+		if ok && light <= a.roomFrom(giver, to, share) && a.lighter(to, best) {
 			best = to
 		}
 	}

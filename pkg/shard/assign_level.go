@@ -3,8 +3,6 @@
 
 package shard
 
-import "slices"
-
 // level moves one shard between members of the newest revision; false if they
 // are even. A move is made if it is useful, due and fits:
 //
@@ -15,7 +13,11 @@ import "slices"
 //     weigh the same: those come out within one of each other, for with two more
 //     the gap is wider than a shard;
 //   - fits: nobody is filled beyond its fair share while members of an older
-//     revision are live, for then some of the newest are still to come.
+//     revision are live, for then some of the newest are still to come;
+//   - alone: where weights differ, a member gives or takes one shard in one plan.
+//     Moves of a plan are carried out in any order, and everybody plans anew after
+//     each: with the second of two done first, another might seem fitter than the
+//     first, which is under way already.
 //
 // It is a move of the fullest giver that has one, to the emptiest taker that it
 // has one for, of the shard nearest half the gap.
@@ -32,9 +34,10 @@ func (a *assignment) level(tolerance float64, share int64) bool {
 			}
 		}
 	}
-	if giver == nobody {
+	if giver == nobody || !a.uniform && (a.carriers[giver].levelled || a.carriers[taker].levelled) {
 		return false
 	}
+	a.carriers[giver].levelled, a.carriers[taker].levelled = true, true
 	held := a.carriers[giver].held
 	gap := a.carriers[giver].load - a.carriers[taker].load
 	weight := a.nearest(a.carriers[taker].class, held, gap, min(gap-1, a.room(taker, share)))
@@ -70,11 +73,6 @@ func (a *assignment) even(tolerance float64) int64 {
 		members += len(p.members)
 	}
 	return int64(tolerance * float64(load) / float64(max(members, 1)))
-}
-
-// alike tells whether all shards weigh the same, as idle ones do.
-func (a *assignment) alike() bool {
-	return !slices.ContainsFunc(a.parcels, func(p parcel) bool { return p.weight != a.parcels[0].weight })
 }
 
 // fuller tells whether member x comes before y where the fullest goes first;

@@ -26,6 +26,7 @@ type assignment struct {
 	pools   []pool
 	current int
 	total   int64   // weight of all shards that are assigned
+	uniform bool    // all shards weigh the same, as idle ones do
 	takers  []int32 // scratch of emptiestOfNewest
 }
 
@@ -43,7 +44,9 @@ type carrier struct {
 	load   int64
 	shards int
 	held   holding // what may be taken from it
-	hash   uint64  // of the identity, once it is needed
+	// levelled: a shard was taken from it, or given to it, by step 5.
+	levelled bool
+	hash     uint64 // of the identity, once it is needed
 }
 
 // parcel is a shard that has a weight.
@@ -88,6 +91,7 @@ func newAssignment(s lease.Snapshot) *assignment {
 			p.from = number
 		}
 	}
+	a.uniform = !slices.ContainsFunc(a.parcels, func(p parcel) bool { return p.weight != a.parcels[0].weight })
 	return a
 }
 

@@ -122,7 +122,7 @@ func memberOf(s lease.Snapshot, identity string) *lease.Candidate {
 }
 
 // While two revisions take shards, no voluntary move takes a member above its
-// share, unless it is given its only shard.
+// share by more than half a shard, unless it is given its only shard.
 func TestAssignKeepsToTheFairShare(t *testing.T) {
 	checked := 0
 	forRandomSnapshots(t, func(t *testing.T, _ *rand.Rand, b Balance, s lease.Snapshot) {
@@ -132,19 +132,20 @@ func TestAssignKeepsToTheFairShare(t *testing.T) {
 		}
 		loads, share := loadsOf(s, plan), fairShare(s, plan)
 		for _, m := range s.Members {
-			got := 0
+			got, heaviest := 0, int64(0)
 			for _, shard := range s.Shards {
 				holder := memberOf(s, shard.Holder)
 				if plan[shard.Name] == m.Identity && shard.Holder != m.Identity && holder != nil && holder.Takes(shard.Family) && !isPinned(s, shard) {
 					got++
+					heaviest = max(heaviest, slowWeight(shard))
 				}
 			}
 			if got == 0 || shardsOf(plan)[m.Identity] == 1 {
 				continue
 			}
 			checked++
-			if loads[m.Identity] > share {
-				t.Errorf("%s comes to carry %d, above its share of %d", m.Identity, loads[m.Identity], share)
+			if loads[m.Identity] > share+heaviest/2 {
+				t.Errorf("%s comes to carry %d, above its share of %d by more than half a shard", m.Identity, loads[m.Identity], share)
 			}
 		}
 	})

@@ -20,14 +20,15 @@ type slowAssignment struct {
 	b      Balance
 	target int
 	// members by identity, shards by name.
-	members []lease.Candidate
-	shards  []lease.Assignable
-	plan    lease.Plan
-	pinned  map[string]bool
+	members  []lease.Candidate
+	shards   []lease.Assignable
+	plan     lease.Plan
+	pinned   map[string]bool
+	levelled map[string]bool
 }
 
 func slowAssign(b Balance, s lease.Snapshot) lease.Plan {
-	a := slowAssignment{b: b, target: s.TargetReplicas, members: slices.Clone(s.Members), shards: slices.Clone(s.Shards), plan: lease.Plan{}, pinned: map[string]bool{}}
+	a := slowAssignment{b: b, target: s.TargetReplicas, members: slices.Clone(s.Members), shards: slices.Clone(s.Shards), plan: lease.Plan{}, pinned: map[string]bool{}, levelled: map[string]bool{}}
 	slices.SortFunc(a.members, func(x, y lease.Candidate) int { return cmp.Compare(x.Identity, y.Identity) })
 	slices.SortFunc(a.shards, func(x, y lease.Assignable) int { return cmp.Compare(x.Name, y.Name) })
 	a.place(a.settle())
@@ -192,7 +193,10 @@ func (a *slowAssignment) advance() bool {
 	newest, older := a.takers()
 	for _, from := range older {
 		for _, to := range newest {
-			fitting := a.fitting(from, to, func(weight int64) bool { return a.roomFor(weight, to) })
+			fitting := a.fitting(from, to, func(weight int64) bool {
+				last := slowAlike(a.shards) && a.count(from.Identity) == 1 && weight <= 2*(a.share()-a.load(to.Identity))
+				return last || a.roomFor(weight, to)
+			})
 			if a.moveFirst(fitting, to, func(x, y lease.Assignable) int { return cmp.Compare(slowWeight(y), slowWeight(x)) }) {
 				return true
 			}
@@ -240,12 +244,17 @@ func (a *slowAssignment) level() bool {
 			useful := a.fitting(from, to, func(weight int64) bool {
 				return weight < gap && (len(older) == 0 || a.roomFor(weight, to))
 			})
+			used := !slowAlike(a.shards) && (a.levelled[from.Identity] || a.levelled[to.Identity])
+			if used && len(useful) > 0 {
+				return false
+			}
 			if a.moveFirst(useful, to, func(x, y lease.Assignable) int {
 				return cmp.Or(
 					cmp.Compare(max(2*slowWeight(x)-gap, gap-2*slowWeight(x)), max(2*slowWeight(y)-gap, gap-2*slowWeight(y))),
 					cmp.Compare(slowWeight(x), slowWeight(y)),
 				)
 			}) {
+				a.levelled[from.Identity], a.levelled[to.Identity] = true, true
 				return true
 			}
 		}
