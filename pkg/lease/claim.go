@@ -45,6 +45,8 @@ type claim struct {
 
 	cause     Cause // why it is draining
 	successor string
+	asked     Instant // when its work was asked to end, or that write was sent
+	giving    bool    // the write that gives it away is under way
 	drained   bool // the work of the draining term has ended
 	carried   map[string]string
 
@@ -97,8 +99,9 @@ func (e *Election) actTerm(c *claim, known *entry, plan Plan) {
 	}
 	e.confirmTerm(c, known)
 	if c.phase == held {
-		if cause, successor := e.reasonToGive(c, known, plan); cause != "" {
-			c.phase, c.cause, c.successor = draining, cause, successor
+		if cause, successor := e.reasonToGive(c, known, plan); cause != "" && e.mayDrain(cause) {
+			c.phase, c.cause, c.successor, c.asked = draining, cause, successor, e.now
+			e.handing++
 			e.emit(Revoked{Term: c.term, Cause: cause, Graceful: true, Successor: successor})
 		}
 	}
@@ -113,6 +116,35 @@ func (e *Election) actTerm(c *claim, known *entry, plan Plan) {
 	e.renewTerm(c, known)
 }
 
+const (
+	// minHandOvers is how many shards are handed over at a time, or one in
+	// handOverShare where that is more. All others are worked for meanwhile: with
+	// 50 at once, each would be without a holder for as long as all 50 writes take.
+	minHandOvers  = 8
+	handOverShare = 16
+	// handOverPatience is how long one counts whose work, or write, takes longer, so
+	// that slow ones do not add up.
+	handOverPatience = 200 * time.Millisecond
+)
+
+// mayDrain tells whether one more shard may be handed over now. To divide a family
+// anew all its shards have to be given away anyway before the last is taken.
+func (e *Election) mayDrain(cause Cause) bool {
+	return cause == CauseLayout || e.handing < max(minHandOvers, len(e.order)/handOverShare)
+}
+
+// countHandOvers counts those under way.
+func (e *Election) countHandOvers() {
+	e.handing = 0
+	for _, c := range e.order {
+		patient := c.asked.Add(handOverPatience)
+		if (c.giving || c.phase == draining) && e.now < patient {
+			e.handing++
+			e.wakeAt(patient)
+		}
+	}
+}
+
 // reasonToGive says why a held shard should be given away, and to whom.
 func (e *Election) reasonToGive(c *claim, known *entry, plan Plan) (Cause, string) {
 	want := plan[c.shard]
@@ -122,7 +154,12 @@ func (e *Election) reasonToGive(c *claim, known *entry, plan Plan) (Cause, strin
 	case e.retires(c.shard, known):
 		return CauseLayout, ""
 	case e.leaving:
-		return CauseLeaving, want
+		// The first plan for all that this replica leaves is the one to carry out,
+		// not one made anew for each wave.
+		if c.successor == "" || !e.candidate(c.successor, c.family) {
+			c.successor = want
+		}
+		return CauseLeaving, c.successor
 	case want == "" || want == c.term.Identity:
 		return "", ""
 	}
@@ -166,17 +203,20 @@ func (e *Election) pass(c *claim, known *entry, plan Plan) {
 // give writes the next holder into a Lease that names this session, and whose
 // term is over: another session, this one again, or nobody.
 func (e *Election) give(c *claim, known *entry, successor string) {
-	if e.retires(c.shard, known) {
-		e.send(e.sealOp(c, known, StampRelease), nil)
-		return
+	var op Op
+	switch {
+	case e.retires(c.shard, known):
+		successor = ""
+		op = e.sealOp(c, known, StampRelease)
+	case successor == "" || successor != e.Identity() && e.modeOf(successor) == LeaseMode:
+		op = e.releaseOp(c, known, successor)
+	default:
+		op = e.holderOp(c, known, successor, "hand over")
+		op.Stamp = StampGive
 	}
-	if successor == "" || successor != e.Identity() && e.modeOf(successor) == LeaseMode {
-		e.send(e.releaseOp(c, known, successor), nil)
-		return
-	}
-	op := e.holderOp(c, known, successor, "hand over")
-	op.Stamp = StampGive
+	c.giving, c.asked = true, e.now
 	e.send(op, func(r Replied) {
+		c.giving = false
 		if successor == e.Identity() && r.Outcome == OK {
 			e.claimed(c)
 		}
@@ -212,7 +252,7 @@ func (c *claim) revoke(e *Election, cause Cause) {
 // close makes the term one that is over.
 func (c *claim) close() {
 	c.ended = endedTerm{uid: c.term.UID, epoch: c.term.Epoch}
-	c.phase, c.drained, c.term, c.vacant = idle, false, Term{}, 0
+	c.phase, c.drained, c.term, c.vacant, c.successor = idle, false, Term{}, 0, ""
 	c.until, c.next = 0, 0
 }
 

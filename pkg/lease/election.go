@@ -163,6 +163,7 @@ type Election struct {
 	leaving bool
 	left    bool
 	emptied bool // as it was last told
+	handing int  // hand-overs under way, as of the last look
 
 	families   map[string]ShardSpec // those that this replica serves
 	serves     []string             // their names, sorted
@@ -302,6 +303,7 @@ func (e *Election) act() {
 	e.actSession()
 	e.partition()
 	plan := e.plan()
+	e.countHandOvers()
 	for _, c := range e.order {
 		e.actClaim(c, plan)
 	}

@@ -57,6 +57,7 @@ func (b Balance) Assign(s lease.Snapshot) lease.Plan {
 	a.place(a.settle())
 	a.sortHeld()
 	share, tolerance := a.fairShare(s), b.tolerance()
+	a.slack = a.little(tolerance, share)
 	if a.uniform {
 		tolerance = 0
 	}

@@ -44,6 +44,18 @@ func (a *assignment) fairShare(s lease.Snapshot) int64 {
 	}
 }
 
+// little is how much more than a share does no harm.
+func (a *assignment) little(tolerance float64, share int64) int64 {
+	if a.current == len(a.pools) {
+		return 0
+	}
+	slack := int64(tolerance / 2 * float64(share))
+	if a.uniform && len(a.parcels) > 0 {
+		slack = max(slack, a.parcels[0].weight/2)
+	}
+	return slack
+}
+
 // behind tells whether an older revision has shards that the newest takes. What
 // a crash has left on the first few of a rolling update then waits for those to
 // come, instead of moving with each of them.
@@ -62,7 +74,9 @@ func (a *assignment) behind() bool {
 
 // advance moves one shard from an older revision to the newest; false if none
 // fits. It is one of the lightest member that can give any, so that one Pod after
-// the other is empty and can be removed without another move.
+// the other is empty and can be removed without another move. Only one member gives
+// in one plan: if the next one gave as well, and was done first, it would be the
+// lightest, and both would be emptied.
 func (a *assignment) advance(share int64) bool {
 	if a.current == len(a.pools) {
 		return false
@@ -79,9 +93,10 @@ func (a *assignment) advance(share int64) bool {
 			}
 		}
 	}
-	if giver == nobody {
+	if giver == nobody || a.advancing != nobody && giver != a.advancing {
 		return false
 	}
+	a.advancing = giver
 	held := a.carriers[giver].held
 	weight := a.heaviest(a.carriers[taker].class, held, a.roomFrom(giver, taker, share))
 	a.move(a.favourite(held, weight, taker), taker)
@@ -99,14 +114,14 @@ func (a *assignment) room(member int32, share int64) int64 {
 	return share - c.load
 }
 
-// roomFrom is the room for a shard of the giver. Where all weigh the same, its last
-// one may take the member above its share by half of what it weighs, since whole
-// shards cannot keep to fractions: the giver is empty then, and can be removed,
-// while a rest of one shard could have any other Pod removed first.
+// roomFrom is the room for a shard of the giver. Where all that is left of it fits
+// with a little too much, by half of the tolerance or, if all weigh the same, of a
+// shard, it goes: the giver is empty then, and can be removed, while a small rest
+// could have any other Pod removed first.
 func (a *assignment) roomFrom(giver, member int32, share int64) int64 {
 	room := a.room(member, share)
-	if a.uniform && a.carriers[giver].shards == 1 && room < math.MaxInt64/2 {
-		room *= 2
+	if rest := a.carriers[giver].load; rest <= share && rest-a.slack <= room {
+		return max(room, rest)
 	}
 	return room
 }

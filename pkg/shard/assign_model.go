@@ -25,9 +25,12 @@ type assignment struct {
 	// revision first; current is how many are of the newest.
 	pools   []pool
 	current int
-	total   int64   // weight of all shards that are assigned
-	uniform bool    // all shards weigh the same, as idle ones do
-	takers  []int32 // scratch of emptiestOfNewest
+	total   int64 // weight of all shards that are assigned
+	// advancing is the member of an older revision that gives in this plan, or nobody.
+	advancing int32
+	slack     int64   // what the rest of an old member may exceed a share by
+	uniform   bool    // all shards weigh the same, as idle ones do
+	takers    []int32 // scratch of emptiestOfNewest
 }
 
 // nobody is the number of no member, noPool that of no pool.
@@ -74,7 +77,7 @@ type pool struct {
 }
 
 func newAssignment(s lease.Snapshot) *assignment {
-	a := &assignment{carriers: make([]carrier, len(s.Members)), parcels: make([]parcel, len(s.Shards))}
+	a := &assignment{advancing: nobody, carriers: make([]carrier, len(s.Members)), parcels: make([]parcel, len(s.Shards))}
 	members := sortedBy(s.Members, func(m lease.Candidate) string { return m.Identity })
 	shards := sortedBy(s.Shards, func(s lease.Assignable) string { return s.Name })
 	classes := a.classify(members)

@@ -20,11 +20,12 @@ type slowAssignment struct {
 	b      Balance
 	target int
 	// members by identity, shards by name.
-	members  []lease.Candidate
-	shards   []lease.Assignable
-	plan     lease.Plan
-	pinned   map[string]bool
-	levelled map[string]bool
+	members   []lease.Candidate
+	shards    []lease.Assignable
+	plan      lease.Plan
+	pinned    map[string]bool
+	levelled  map[string]bool
+	advancing string
 }
 
 func slowAssign(b Balance, s lease.Snapshot) lease.Plan {
@@ -194,10 +195,18 @@ func (a *slowAssignment) advance() bool {
 	for _, from := range older {
 		for _, to := range newest {
 			fitting := a.fitting(from, to, func(weight int64) bool {
-				last := slowAlike(a.shards) && a.count(from.Identity) == 1 && weight <= 2*(a.share()-a.load(to.Identity))
-				return last || a.roomFor(weight, to)
+				slack := int64(a.b.tolerance() / 2 * float64(a.share()))
+				if slowAlike(a.shards) {
+					slack = max(slack, weight/2)
+				}
+				rest := a.load(from.Identity)
+				return rest <= a.share() && a.load(to.Identity)+rest <= a.share()+slack || a.roomFor(weight, to)
 			})
+			if len(fitting) > 0 && a.advancing != "" && a.advancing != from.Identity {
+				return false
+			}
 			if a.moveFirst(fitting, to, func(x, y lease.Assignable) int { return cmp.Compare(slowWeight(y), slowWeight(x)) }) {
+				a.advancing = from.Identity
 				return true
 			}
 		}
