@@ -47,7 +47,7 @@ type claim struct {
 	successor string
 	asked     Instant // when its work was asked to end, or that write was sent
 	giving    bool    // the write that gives it away is under way
-	drained   bool // the work of the draining term has ended
+	drained   bool    // the work of the draining term has ended
 	carried   map[string]string
 
 	// vacant is when the shard was first seen free to take; zero while it is

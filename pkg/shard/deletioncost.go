@@ -63,11 +63,8 @@ func (m *costMark) markLoop(ctx context.Context) error {
 		}
 		again = nil
 		err := m.set(ctx, want)
-		if ctx.Err() != nil {
-			return nil
-		}
 		switch {
-		case err == nil:
+		case err == nil, ctx.Err() != nil: // done, or cut short
 		case passing(err) && pause.Steps > 0:
 			log.V(2).Info("The Pod's deletion cost is not set yet", "emptied", want, "err", err)
 			again = time.After(pause.Step())
