@@ -145,6 +145,9 @@ func (d *Driver) Report(r Reported) { d.deliver(nil, r) }
 // Configure replaces the shards that the replica can hold.
 func (d *Driver) Configure(shards []ShardSpec) { d.deliver(nil, Configured{Shards: shards}) }
 
+// Revise replaces the revision and the number of replicas there are to be.
+func (d *Driver) Revise(r Revised) { d.deliver(nil, r) }
+
 // Drained says that the work of a revoked term has ended.
 func (d *Driver) Drained(t Term, wrote map[string]string) {
 	d.deliver(nil, Drained{Term: t, Wrote: wrote})

@@ -259,6 +259,9 @@ func (e *Election) Step(now Instant, ev Event) []Effect {
 		e.reported(ev)
 	case Configured:
 		e.configure(ev.Shards)
+	case Revised:
+		e.session.urgent = e.session.urgent || ev.Revision != e.cfg.Revision || ev.TargetReplicas != e.cfg.TargetReplicas
+		e.cfg.Revision, e.cfg.TargetReplicas = ev.Revision, max(0, ev.TargetReplicas)
 	case Drained:
 		e.drained(ev)
 	case Died:

@@ -68,6 +68,13 @@ type Reported struct {
 // Configured replaces the set of shards that this replica can hold.
 type Configured struct{ Shards []ShardSpec }
 
+// Revised replaces the revision and the number of replicas there are to be, such as
+// after an older version of the program was made the newest again.
+type Revised struct {
+	Revision       int64
+	TargetReplicas int
+}
+
 // Drained says that the work of a revoked term has ended in this process.
 type Drained struct {
 	Term Term
@@ -93,6 +100,7 @@ func (Progressed) event() {}
 func (Replied) event()    {}
 func (Reported) event()   {}
 func (Configured) event() {}
+func (Revised) event()    {}
 func (Drained) event()    {}
 func (Died) event()       {}
 func (Leave) event()      {}
