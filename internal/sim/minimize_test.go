@@ -16,7 +16,7 @@ import (
 func wrongly(seed uint64) func(*Selection) *History {
 	return func(only *Selection) *History {
 		h := newHistory(seed, only)
-		h.World.Recorded = func(r *Replica, _ lease.Instant, _ lease.Event, effects []lease.Effect) {
+		h.World.Recorded = func(r *Replica, _ lease.Instant, _ []lease.Event, effects []lease.Effect) {
 			for _, effect := range effects {
 				if g, ok := effect.(lease.Granted); ok && g.Term.How == lease.CauseTakeOver {
 					h.World.violatef(r, "wrong", "%s was taken over", g.Term.Shard)

@@ -54,6 +54,7 @@ type Replica struct {
 	ready       bool // it was last told that it is
 
 	process  source // chance of what happens to the process
+	batches  source // chance of how many events it takes at once
 	requests source // chance of what happens to its requests
 
 	paused  bool
@@ -108,6 +109,7 @@ func (w *World) StartOn(pod string, clock Clock, cfg lease.Config) *Replica {
 		controllers: map[string]*controller{}, tenures: map[termKey]*tenure{},
 		underway: map[string]uint64{}, closed: map[termKey]bool{}, wrote: map[termKey]map[string]string{},
 	}
+	r.batches = w.source(batchSources + uint32(len(w.Replicas))) //nolint:gosec // few
 	if boot > 1 {
 		r.Name += "/" + strconv.Itoa(boot)
 	}
@@ -133,12 +135,31 @@ func (r *Replica) Deliver(ev lease.Event) {
 }
 
 // step feeds the machine and carries out what it decides.
-func (r *Replica) step(ev lease.Event) {
+func (r *Replica) step(events ...lease.Event) {
 	defer func() {
 		if p := recover(); p != nil {
 			r.w.violatef(r, "panic", "%v\n%s", p, debug.Stack())
 		}
 	}()
+	for _, ev := range events {
+		r.note(ev)
+	}
+	now := r.now()
+	decided := r.Election.Step(now, events...)
+	if r.w.Recorded != nil {
+		r.w.Recorded(r, now, events, decided)
+	}
+	for _, effect := range decided {
+		r.w.checkDecided(r, now, effect)
+		r.w.checkGives(r, effect)
+	}
+	if len(decided) > 0 {
+		r.carryOut(append([]lease.Effect(nil), decided...))
+	}
+}
+
+// note takes in what the process itself knows of an event.
+func (r *Replica) note(ev lease.Event) {
 	switch ev := ev.(type) {
 	case lease.Replied:
 		r.answered(ev.ID)
@@ -155,18 +176,6 @@ func (r *Replica) step(ev lease.Event) {
 	default:
 	}
 	r.w.logEvent(r, ev)
-	now := r.now()
-	decided := r.Election.Step(now, ev)
-	if r.w.Recorded != nil {
-		r.w.Recorded(r, now, ev, decided)
-	}
-	for _, effect := range decided {
-		r.w.checkDecided(r, now, effect)
-		r.w.checkGives(r, effect)
-	}
-	if len(decided) > 0 {
-		r.carryOut(append([]lease.Effect(nil), decided...))
-	}
 }
 
 func (r *Replica) answered(id uint64) {
@@ -292,9 +301,29 @@ func (r *Replica) resume() {
 			r.thaw()
 			continue
 		}
-		r.step(r.pick())
+		r.step(r.picks()...)
 	}
 	r.arm()
+}
+
+// batchSources tells these sources of chance from others.
+const batchSources = 1 << 29
+
+// shareOfBatches of the steps after a pause take several events at once, as the
+// driver does with what waits.
+const shareOfBatches = 0.3
+
+// picks takes an event out of the inbox, or some.
+func (r *Replica) picks() []lease.Event {
+	events := []lease.Event{r.pick()}
+	if r.batches.chance(shareOfBatches) {
+		for range r.batches.rng.IntN(8) {
+			if len(r.inbox) > 0 {
+				events = append(events, r.pick())
+			}
+		}
+	}
+	return events
 }
 
 // pick takes one event out of the inbox. The watch's events and reports stay in

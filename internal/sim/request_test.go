@@ -24,8 +24,12 @@ func TestRequestThatIsCarriedOutTwice(t *testing.T) {
 		return Fate{Again: 10 * time.Millisecond}, op.Why == "heartbeat"
 	}
 	var answers []lease.Outcome
-	w.Recorded = func(_ *Replica, _ lease.Instant, ev lease.Event, _ []lease.Effect) {
-		if reply, ok := ev.(lease.Replied); ok {
+	w.Recorded = func(_ *Replica, _ lease.Instant, events []lease.Event, _ []lease.Effect) {
+		for _, ev := range events {
+			reply, ok := ev.(lease.Replied)
+			if !ok {
+				continue
+			}
 			answers = append(answers, reply.Outcome)
 		}
 	}
@@ -51,8 +55,12 @@ func TestThrottledRequestAsksForAPause(t *testing.T) {
 		return Fate{Refusal: lease.Throttled, RetryAfter: 30 * time.Second}, once
 	}
 	var asked time.Duration
-	w.Recorded = func(_ *Replica, _ lease.Instant, ev lease.Event, _ []lease.Effect) {
-		if reply, ok := ev.(lease.Replied); ok {
+	w.Recorded = func(_ *Replica, _ lease.Instant, events []lease.Event, _ []lease.Effect) {
+		for _, ev := range events {
+			reply, ok := ev.(lease.Replied)
+			if !ok {
+				continue
+			}
 			asked = max(asked, reply.RetryAfter)
 		}
 	}

@@ -127,7 +127,7 @@ func newUpdate(o Rollout) *update {
 }
 
 // record takes note of who gets what, and of who has nothing left.
-func (u *update) record(r *Replica, _ lease.Instant, _ lease.Event, effects []lease.Effect) {
+func (u *update) record(r *Replica, _ lease.Instant, _ []lease.Event, effects []lease.Effect) {
 	for _, effect := range effects {
 		switch effect := effect.(type) {
 		case lease.Granted:

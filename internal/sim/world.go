@@ -38,7 +38,7 @@ type World struct {
 	Wrote func() map[string]string
 	// Recorded, if set, is told of every step of every machine. The effects are
 	// valid until it returns.
-	Recorded func(r *Replica, now lease.Instant, ev lease.Event, effects []lease.Effect)
+	Recorded func(r *Replica, now lease.Instant, events []lease.Event, effects []lease.Effect)
 	Checks   Checks
 
 	// Transcript, if set, gets a line for everything that happens; a Verbose

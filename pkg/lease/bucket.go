@@ -17,6 +17,11 @@ import (
 // and an entry of the layout record.
 const MaxBuckets = 256
 
+// MaxShards bounds how many shards the types of one program may have in all: the
+// layout record is one object, and while a family is divided anew it names the
+// shards of both layouts.
+const MaxShards = 1000
+
 // Partition says how the keys of a family are divided into buckets.
 type Partition string
 
@@ -184,6 +189,17 @@ func (p Partitioning) buckets() []Bucket {
 		all[i] = Bucket{Index: i, Of: p.Buckets, By: p.By}
 	}
 	return all
+}
+
+// overlapping are the first and the last of p's buckets that have a key in common
+// with b.
+func (p Partitioning) overlapping(b Bucket) (first, last int) {
+	n := max(1, p.Buckets)
+	if n == 1 || b.Of <= 1 || b.By != p.By {
+		return 0, n - 1
+	}
+	from, to := b.Bounds()
+	return int(uint64(from) * uint64(n) >> 32), int(uint64(to) * uint64(n) >> 32)
 }
 
 // String is for people: "4 by uid", or "one".

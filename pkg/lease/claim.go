@@ -99,7 +99,7 @@ func (e *Election) actTerm(c *claim, known *entry, plan Plan) {
 	}
 	e.confirmTerm(c, known)
 	if c.phase == held {
-		if cause, successor := e.reasonToGive(c, known, plan); cause != "" && e.mayDrain(cause) {
+		if cause, successor := e.reasonToGive(c, known, plan); cause != "" && e.mayDrain(c, cause) {
 			c.phase, c.cause, c.successor, c.asked = draining, cause, successor, e.now
 			e.handing++
 			e.emit(Revoked{Term: c.term, Cause: cause, Graceful: true, Successor: successor})
@@ -127,10 +127,19 @@ const (
 	handOverPatience = 200 * time.Millisecond
 )
 
-// mayDrain tells whether one more shard may be handed over now. To divide a family
-// anew all its shards have to be given away anyway before the last is taken.
-func (e *Election) mayDrain(cause Cause) bool {
-	return cause == CauseLayout || e.handing < max(minHandOvers, len(e.order)/handOverShare)
+// mayDrain tells whether one more shard may be handed over now.
+func (e *Election) mayDrain(c *claim, cause Cause) bool {
+	if cause == CauseLayout && e.heirsAwaitAll(c) {
+		return true
+	}
+	return e.handing < max(minHandOvers, len(e.order)/handOverShare)
+}
+
+// heirsAwaitAll tells whether what takes the place of a shard has to wait for all
+// others of its family, too: then there is no use in waves.
+func (e *Election) heirsAwaitAll(c *claim) bool {
+	l := e.layouts[c.family]
+	return l.Buckets == 0 || slices.ContainsFunc(l.From, func(old Partitioning) bool { return old.Buckets == 0 || old.By != l.By })
 }
 
 // countHandOvers counts those under way.
@@ -324,7 +333,7 @@ func (e *Election) actVacant(c *claim, known *entry, p *part, plan Plan) {
 		return
 	}
 	if e.vacancy(c, known) && e.myTurn(c, plan) {
-		e.take(c, known)
+		e.takeOver(c, known)
 	}
 }
 
@@ -460,9 +469,9 @@ func (e *Election) rank(c *claim, plan Plan) (rank, of int) {
 	return slices.Index(could, e.Identity()), max(1, len(could))
 }
 
-// take claims a free shard by compare-and-swap, after ending the session that
+// takeOver claims a free shard by compare-and-swap, after ending the session that
 // its record names (R1); or seals it, if its family is divided anew.
-func (e *Election) take(c *claim, known *entry) {
+func (e *Election) takeOver(c *claim, known *entry) {
 	holder := known.shard.Holder
 	if holder != "" && known.shard.Session && !e.over(holder) {
 		e.endSession(holder)

@@ -51,8 +51,14 @@ const defaultLeaveTimeout = 25 * time.Second
 // within the LeaveTimeout: others take over once the session has expired.
 var ErrNotLeft = errors.New("not everything was handed over in time: the session was left to expire")
 
-// maxRequests bounds the requests under way, heartbeats excepted.
-const maxRequests = 256
+const (
+	// maxRequests bounds the requests under way, heartbeats excepted.
+	maxRequests = 256
+	// maxBatch bounds the events that are taken at once, and those that wait. When
+	// hundreds of shards change hands the machine would look at all of them after
+	// each event, and its own heartbeat would wait behind the others.
+	maxBatch = 256
+)
 
 // Driver is the goroutine around an [Election]: it owns the machine, and feeds
 // it with what the watch shows, what requests come to, and the time.
@@ -73,7 +79,8 @@ type Driver struct {
 	newest   chan string // answers the watch's question how new a list must be
 	ended    chan struct{}
 
-	queue    []Op // requests that wait for one of maxRequests
+	waiting  []Event // scratch of batch
+	queue    []Op    // requests that wait for one of maxRequests
 	underway int
 	left     bool
 }
@@ -103,7 +110,7 @@ func NewDriver(o DriverOptions) (*Driver, error) {
 		machine:  machine,
 		own:      machine.own,
 		terms:    map[string]*Validity{},
-		events:   make(chan Event),
+		events:   make(chan Event, maxBatch),
 		newest:   make(chan string),
 		ended:    make(chan struct{}),
 	}
@@ -169,13 +176,14 @@ func (d *Driver) stepLoop(ctx, work context.Context, g *errgroup.Group) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for !d.left {
+		newest := d.newest
+		if len(d.events) > 0 {
+			newest = nil // the answer is in what waits, perhaps
+		}
 		select {
 		case ev := <-d.events:
-			if _, ok := ev.(Replied); ok {
-				d.underway--
-			}
-			d.step(ev)
-		case d.newest <- d.machine.Newest():
+			d.step(d.batch(ev)...)
+		case newest <- d.machine.Newest():
 			continue
 		case <-timer.C:
 			d.step(Tick{})
@@ -198,9 +206,24 @@ func (d *Driver) stepLoop(ctx, work context.Context, g *errgroup.Group) error {
 	return nil
 }
 
+// batch is an event with those that wait behind it.
+func (d *Driver) batch(first Event) []Event {
+	events := append(d.waiting[:0], first)
+	for len(events) < maxBatch && len(d.events) > 0 {
+		events = append(events, <-d.events) // nobody else takes any
+	}
+	for _, ev := range events {
+		if _, ok := ev.(Replied); ok {
+			d.underway--
+		}
+	}
+	d.waiting = events
+	return events
+}
+
 // step feeds the machine and carries out what it decides.
-func (d *Driver) step(ev Event) {
-	for _, effect := range d.machine.Step(d.clock.Now(), ev) {
+func (d *Driver) step(events ...Event) {
+	for _, effect := range d.machine.Step(d.clock.Now(), events...) {
 		switch effect := effect.(type) {
 		case Send:
 			d.queue = append(d.queue, effect.Op)

@@ -176,6 +176,10 @@ type Election struct {
 	shards  []string         // their names, sorted
 	strays  []string         // Leases of earlier layouts
 	stale   []string         // shards of earlier layouts in the record
+	// strayed is the version of the view in which these were looked for, straysAt
+	// when.
+	strayed  uint64
+	straysAt Instant
 
 	ops    map[uint64]pending
 	nextOp uint64
@@ -228,21 +232,32 @@ func NewElection(cfg Config) (*Election, error) {
 	return e, nil
 }
 
-// Step takes one event, at an instant of the replica's own clock, and returns
-// what has to be done, in that order. The returned slice is valid until the
-// next call.
-func (e *Election) Step(now Instant, ev Event) []Effect {
+// Step takes what happened since it was called last, in that order, at an instant
+// of the replica's own clock, and returns what has to be done, in that order. To
+// take several events at once is for when they come faster than each can be acted
+// upon by itself. The returned slice is valid until the next call.
+func (e *Election) Step(now Instant, events ...Event) []Effect {
 	e.effects = e.effects[:0]
 	e.now = max(e.now, now)
 	if e.left {
 		return nil
 	}
-	// Before anything else (R4): whatever the event says, it comes too late for
-	// a session whose validity has passed.
+	// Before anything else (R4): whatever the events say, it comes too late for a
+	// session whose validity has passed.
 	e.expire()
-	if e.left {
-		return e.effects
+	for _, ev := range events {
+		if !e.left {
+			e.take(ev)
+		}
 	}
+	if !e.left {
+		e.act()
+	}
+	return e.effects
+}
+
+// take brings an event into the state.
+func (e *Election) take(ev Event) {
 	switch ev := ev.(type) {
 	case Listed:
 		if e.view.replace(e.now, ev) {
@@ -270,10 +285,6 @@ func (e *Election) Step(now Instant, ev Event) []Effect {
 		e.leave()
 	case Tick:
 	}
-	if !e.left {
-		e.act()
-	}
-	return e.effects
 }
 
 // Deadline is when Step has to be called with a [Tick] unless something else
@@ -305,6 +316,7 @@ func (e *Election) act() {
 	}
 	e.actSession()
 	e.partition()
+	e.findStrays()
 	plan := e.plan()
 	e.countHandOvers()
 	for _, c := range e.order {

@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"time"
 )
 
 // A family of shards is divided as the layout record says, whatever replicas are
@@ -58,22 +59,26 @@ const (
 	retiring            // of the last layout: its Lease is sealed
 )
 
-// partition replaces what replicas, and the record, say of families by shards. It
-// does so again only when that changes.
+// partition makes the shards of the families that this replica serves, as the
+// record says. It does so again only when that, or the configuration, changes.
 func (e *Election) partition() {
 	record := e.layout()
-	if record != nil && record.rv != e.shape.record {
-		e.learnLayouts(record)
-	}
-	seen := shape{view: e.view.version, configured: e.configured}
+	seen := shape{configured: e.configured}
 	if record != nil {
 		seen.record = record.rv
+		if record.rv != e.shape.record {
+			e.learnLayouts(record)
+		}
+	}
+	if slices.ContainsFunc(e.serves, e.unrecorded) {
+		seen.names = e.view.version
 	}
 	if seen == e.shape {
 		return
 	}
 	e.shape = seen
 	e.parts = map[string]*part{}
+	e.strays, e.stale, e.strayed = nil, nil, 0
 	for _, family := range e.serves {
 		if l, ok := e.layoutOf(family); ok {
 			e.partitionBy(family, l)
@@ -85,20 +90,31 @@ func (e *Election) partition() {
 			e.claims[shard] = &claim{shard: shard, family: e.parts[shard].family, lease: ShardLeaseName(e.cfg.Group, shard)}
 		}
 	}
-	// Claims on shards in one piece are few, and remember the epoch of a Lease that
-	// was deleted; those on buckets of earlier layouts would pile up.
-	maps.DeleteFunc(e.claims, func(shard string, c *claim) bool {
-		return shard != c.family && e.parts[shard] == nil && c.phase == idle && c.working == 0 && !e.busy[c.lease] && e.view.leases[c.lease] == nil
-	})
-	e.order = slices.SortedFunc(maps.Values(e.claims), func(a, b *claim) int { return cmp.Compare(a.shard, b.shard) })
-	e.findStrays(record)
+	e.order = slices.SortedFunc(maps.Values(e.claims), byPosition)
 }
 
 // shape is all that the parts depend on.
 type shape struct {
-	view       uint64
 	record     uint64
 	configured uint64
+	names      uint64 // of Leases, as long as the record does not tell of all families
+}
+
+// unrecorded tells whether the record does not tell how a family is divided, so
+// that its Leases have to.
+func (e *Election) unrecorded(family string) bool {
+	_, known := e.layouts[family]
+	return !known && !e.recorded(family)
+}
+
+// byPosition orders claims by family and by where the range of their bucket begins:
+// where two layouts meet, keys that belong together change hands together.
+func byPosition(a, b *claim) int {
+	_, x := ParseShardName(a.shard)
+	_, y := ParseShardName(b.shard)
+	first, _ := x.Bounds()
+	other, _ := y.Bounds()
+	return cmp.Or(cmp.Compare(a.family, b.family), cmp.Compare(first, other), cmp.Compare(a.shard, b.shard))
 }
 
 // learnLayouts remembers the newest layouts: a record that falls behind them was
@@ -162,26 +178,26 @@ func (e *Election) divisions(family string) []Partitioning {
 
 // partitionBy makes the parts of one family.
 func (e *Election) partitionBy(family string, l LayoutFamily) {
-	var old []Bucket
-	for _, from := range l.From {
-		old = append(old, from.buckets()...)
-	}
-	for _, b := range old {
-		p := &part{family: family, bucket: b, generation: l.Generation}
-		if l.Sealing {
-			p.use = retiring
+	leases := make([][]string, len(l.From)) // of the old buckets
+	for i, from := range l.From {
+		for _, b := range from.buckets() {
+			p := &part{family: family, bucket: b, generation: l.Generation}
+			if l.Sealing {
+				p.use = retiring
+			}
+			name := ShardName(family, b)
+			e.parts[name] = p
+			leases[i] = append(leases[i], ShardLeaseName(e.cfg.Group, name))
 		}
-		e.parts[ShardName(family, b)] = p
 	}
 	for _, b := range l.buckets() {
 		p := &part{family: family, bucket: b, generation: l.Generation}
-		if len(old) > 0 && !l.Sealing {
+		if len(l.From) > 0 && !l.Sealing {
 			p.use = coming
 		}
-		for _, o := range old {
-			if b.Overlaps(o) {
-				p.awaits = append(p.awaits, ShardLeaseName(e.cfg.Group, ShardName(family, o)))
-			}
+		for i, from := range l.From {
+			first, last := from.overlapping(b)
+			p.awaits = append(p.awaits, leases[i][first:last+1]...)
 		}
 		e.parts[ShardName(family, b)] = p
 	}
@@ -264,28 +280,60 @@ func (e *Election) needed(known *entry) bool {
 	})
 }
 
-// findStrays finds what is left of earlier layouts: Leases, and entries of the
-// record without one.
-func (e *Election) findStrays(record *entry) {
-	e.strays, e.stale = nil, nil
-	settled := func(family string) bool {
-		l, ok := e.layouts[family]
-		return ok && len(l.From) == 0 && slices.Contains(e.serves, family)
+// straysInterval is how often what is left of earlier layouts is looked for.
+const straysInterval = time.Second
+
+// findStrays finds what is left of earlier layouts: Leases, entries of the record
+// without one, and claims on shards that are no more. Nothing waits for that.
+func (e *Election) findStrays() {
+	if e.strayed == e.view.version || len(e.layouts) == 0 {
+		return
 	}
+	if due := e.straysAt.Add(straysInterval); e.now < due {
+		e.wakeAt(due)
+		return
+	}
+	e.strayed, e.straysAt = e.view.version, e.now
+	e.strays, e.stale = nil, nil
 	for _, family := range e.serves {
+		if l, ok := e.layouts[family]; !ok || len(l.From) > 0 {
+			continue
+		}
 		for _, l := range e.leasesOf(family) {
-			if settled(family) && e.parts[ShardName(family, l.bucket)] == nil {
+			if e.parts[ShardName(family, l.bucket)] == nil {
 				e.strays = append(e.strays, l.lease.Name)
 			}
 		}
-	}
-	if record == nil {
-		return
-	}
-	for shard := range record.layout.Shards {
-		family, _ := ParseShardName(shard)
-		if settled(family) && e.parts[shard] == nil && e.view.leases[ShardLeaseName(e.cfg.Group, shard)] == nil {
-			e.stale = append(e.stale, shard)
+		if record := e.layout(); record != nil {
+			e.stale = append(e.stale, e.staleEntries(family, record)...)
 		}
 	}
+	// Claims on shards in one piece are few, and remember the epoch of a Lease that
+	// was deleted; those on buckets of earlier layouts would pile up.
+	gone := func(c *claim) bool {
+		return c.shard != c.family && e.parts[c.shard] == nil && c.phase == idle && c.working == 0 && !e.busy[c.lease] && e.view.leases[c.lease] == nil
+	}
+	maps.DeleteFunc(e.claims, func(_ string, c *claim) bool { return gone(c) })
+	e.order = slices.DeleteFunc(e.order, gone)
+}
+
+// staleNow are the stale entries that are still there.
+func (e *Election) staleNow(record Layout) []string {
+	e.stale = slices.DeleteFunc(e.stale, func(shard string) bool {
+		_, there := record.Shards[shard]
+		return !there || e.view.leases[ShardLeaseName(e.cfg.Group, shard)] != nil
+	})
+	return e.stale
+}
+
+// staleEntries are those of a family's shards that are no more.
+func (e *Election) staleEntries(family string, record *entry) []string {
+	var stale []string
+	for shard := range record.layout.Shards {
+		of, _ := ParseShardName(shard)
+		if of == family && e.parts[shard] == nil && e.view.leases[ShardLeaseName(e.cfg.Group, shard)] == nil {
+			stale = append(stale, shard)
+		}
+	}
+	return stale
 }

@@ -60,14 +60,15 @@ func (e *Election) nextLayout(known *entry) (next Layout, due bool) {
 	settled := e.layoutSettled(known)
 	missing := e.missingShards(known.layout, settled)
 	families := e.nextFamilies(known)
-	due = len(missing) > 0 || len(e.stale) > 0 || len(families) > 0 || settled != known.layout.Settled ||
+	stale := e.staleNow(known.layout)
+	due = len(missing) > 0 || len(stale) > 0 || len(families) > 0 || settled != known.layout.Settled ||
 		!known.shown // somebody took its label away: nobody would see the next change
 	if !due {
 		return Layout{}, false
 	}
 	next = Layout{Settled: settled, Shards: maps.Clone(known.layout.Shards), Families: maps.Clone(known.layout.Families)}
 	maps.Copy(next.Shards, missing)
-	for _, shard := range e.stale {
+	for _, shard := range stale {
 		delete(next.Shards, shard)
 	}
 	if next.Families == nil {

@@ -81,7 +81,7 @@ func TestEmptiedMemberOfAnOlderRevision(t *testing.T) {
 	s := installed(t, "s1", "s2")
 	s.Config.TargetReplicas = 1
 	told := map[string][]bool{}
-	s.Recorded = func(r *sim.Replica, _ lease.Instant, _ lease.Event, effects []lease.Effect) {
+	s.Recorded = func(r *sim.Replica, _ lease.Instant, _ []lease.Event, effects []lease.Effect) {
 		for _, e := range effects {
 			if e, ok := e.(lease.Emptied); ok {
 				told[r.Name] = append(told[r.Name], e.Yes)

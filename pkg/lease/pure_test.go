@@ -65,8 +65,8 @@ func TestSameEventsSameEffects(t *testing.T) {
 	for seed := range uint64(10) {
 		h := sim.NewHistory(1000 + seed)
 		steps := map[*sim.Replica][]step{}
-		h.World.Recorded = func(r *sim.Replica, now lease.Instant, ev lease.Event, effects []lease.Effect) {
-			steps[r] = append(steps[r], step{now, ev, encodedEffects(t, effects)})
+		h.World.Recorded = func(r *sim.Replica, now lease.Instant, events []lease.Event, effects []lease.Effect) {
+			steps[r] = append(steps[r], step{now, events, encodedEffects(t, effects)})
 		}
 		var states []string
 		show := h.World.Server.Changed
@@ -88,8 +88,8 @@ func TestSameEventsSameEffects(t *testing.T) {
 				t.Fatal(err)
 			}
 			for i, step := range steps[r] {
-				if got := encodedEffects(t, again.Step(step.at, step.ev)); got != step.effects {
-					t.Fatalf("seed %d: step %d of %s, %T: got\n%s, at first it was\n%s", seed, i, r.Name, step.ev, got, step.effects)
+				if got := encodedEffects(t, again.Step(step.at, step.events...)); got != step.effects {
+					t.Fatalf("seed %d: step %d of %s, %v: got\n%s, at first it was\n%s", seed, i, r.Name, step.events, got, step.effects)
 				}
 			}
 		}
@@ -101,7 +101,7 @@ func newest(history []sim.Change) sim.Change { return history[len(history)-1] }
 // step is what a replica once did.
 type step struct {
 	at      lease.Instant
-	ev      lease.Event
+	events  []lease.Event
 	effects string
 }
 
