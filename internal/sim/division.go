@@ -107,6 +107,23 @@ func bucketsOf(s lease.ShardSpec) []lease.Bucket {
 	return buckets
 }
 
+// divided tells whether the layout record says that families are divided as replicas
+// are configured for, and that no change is under way.
+func (w *World) divided() bool {
+	record := w.Server.leases[lease.LayoutLeaseName(Group)]
+	if record == nil {
+		return false
+	}
+	families := lease.DecodeLayout(record).Families
+	for _, s := range w.Config.Shards {
+		l := families[s.Name]
+		if b := bucketsOf(s)[0]; len(l.From) > 0 || l.Buckets != b.Of || l.By != b.By {
+			return false
+		}
+	}
+	return true
+}
+
 // samples is how many keys of a family are looked at.
 const samples = 60
 

@@ -140,6 +140,8 @@ func (h *History) converge() {
 // in turn. All of it by the slowest clock. A 429 may have asked for a pause, of
 // which half a RenewInterval is granted. A record without labels is found only
 // when somebody wants to end its session: its silence is observed from then on.
+// Where a family is divided anew, and somebody else had his hands on its Leases, an
+// old one may have to be waited for, and a new one made anew, one after the other.
 // Where nothing was lost, it is a LeaseDuration and a second: see
 // [director.crash].
 func (h *History) heldAgain() time.Duration {
@@ -155,6 +157,9 @@ func (h *History) heldAgain() time.Duration {
 	if h.World.Server.hidesMember() {
 		silence *= 2
 	}
+	if faults := h.World.Checks.Faults; h.division != nil && faults[LeaseDeleted]+faults[LeaseRestored]+faults[ForeignElector] > 0 {
+		silence += 2 * h.chaos.scale
+	}
 	return h.slowly(lost + silence + time.Second)
 }
 
@@ -167,6 +172,9 @@ func (w *World) records() string {
 }
 
 func (h *History) allHeld() bool {
+	if !h.World.divided() {
+		return false
+	}
 	for _, s := range h.World.Config.Shards {
 		for _, b := range bucketsOf(s) {
 			name := lease.ShardName(s.Name, b)

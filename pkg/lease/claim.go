@@ -78,6 +78,9 @@ func (e *Election) actClaim(c *claim, plan Plan) {
 	known := e.view.leases[c.lease]
 	if known != nil {
 		c.lastEpoch = known.shard.Epoch
+		if known.shard.Holder == "" && known.shard.Sealed > 0 {
+			c.lastEpoch = 0 // the next Lease of that name is as good as the first: nobody has a term of this one
+		}
 	}
 	if c.phase != idle {
 		e.actTerm(c, known, plan)
@@ -160,7 +163,7 @@ func (e *Election) reasonToGive(c *claim, known *entry, plan Plan) (Cause, strin
 	switch p := e.parts[c.shard]; {
 	case p == nil || p.use == coming:
 		return CauseRemoved, want
-	case e.retires(c.shard, known):
+	case e.retires(c.shard, known) && e.taken(c.family):
 		return CauseLayout, ""
 	case e.leaving:
 		// The first plan for all that this replica leaves is the one to carry out,
@@ -178,6 +181,12 @@ func (e *Election) reasonToGive(c *claim, known *entry, plan Plan) (Cause, strin
 		return "", ""
 	}
 	return cause, want
+}
+
+// taken tells whether some live member takes shards of the family. Otherwise the
+// present layout goes on: nobody would claim what takes its place.
+func (e *Election) taken(family string) bool {
+	return slices.ContainsFunc(e.members, func(m Candidate) bool { return m.Takes(family) })
 }
 
 // reasonToMove says why the plan gives a held shard to another member.
@@ -320,7 +329,7 @@ func (e *Election) actIdle(c *claim, known *entry, plan Plan) {
 // actVacant looks after a shard that may be without a holder.
 func (e *Election) actVacant(c *claim, known *entry, p *part, plan Plan) {
 	switch {
-	case e.claimable(c.shard, known):
+	case e.claimable(c.shard, known) && !e.outdated(p, known):
 	case c.working > 0:
 		return // what gives the shard to others has to wait for that
 	case known.shard.Holder == "" && e.outdated(p, known):
@@ -332,7 +341,7 @@ func (e *Election) actVacant(c *claim, known *entry, p *part, plan Plan) {
 		c.vacant = 0 // it is sealed, or what it overlaps is not yet
 		return
 	}
-	if e.vacancy(c, known) && e.myTurn(c, plan) {
+	if e.vacancy(c, known) && e.myTurn(c, plan) && (e.retires(c.shard, known) || !e.contested(c.shard)) {
 		e.takeOver(c, known)
 	}
 }
@@ -496,8 +505,20 @@ func (e *Election) takeOver(c *claim, known *entry) {
 	case how == CauseTakeOver || how == CauseReclaim:
 		delete(op.Lease.Annotations, AnnotationLeft)
 	}
+	if p := e.parts[c.shard]; known.shard.Generation < p.generation {
+		if high := e.view.highest(c.family, p.bucket); high.created >= known.shard.Created {
+			raise(op.Lease, high.epoch)
+		}
+	}
 	op.Lease.Annotations[annotationHow] = string(how)
 	e.send(op, nil)
+}
+
+// raise makes a claim have an epoch above another.
+func raise(l *coordinationv1.Lease, above int32) {
+	if above >= *l.Spec.LeaseTransitions && above < math.MaxInt32/2 {
+		l.Spec.LeaseTransitions = ptr.To(above + 1)
+	}
 }
 
 // howTaken says how this replica comes by a shard that it claims.
@@ -520,8 +541,8 @@ func (e *Election) inherit(c *claim, known *entry, l *coordinationv1.Lease, befo
 	carried, left, load := known.shard.Carried, time.Time{}, int64(0)
 	last := slices.MaxFunc(before, func(a, b familyLease) int { return cmp.Compare(a.shard.Sealed, b.shard.Sealed) }).shard.Sealed
 	for _, old := range before {
-		if epoch := old.shard.Epoch; old.shard.Created >= known.shard.Created && epoch >= *l.Spec.LeaseTransitions && epoch < math.MaxInt32/2 {
-			l.Spec.LeaseTransitions = ptr.To(epoch + 1)
+		if old.shard.Created >= known.shard.Created {
+			raise(l, old.shard.Epoch)
 		}
 		carried = newest(carried, old.shard.Carried)
 		if old.shard.Left.After(left) {
@@ -653,6 +674,7 @@ func (e *Election) releaseOp(c *claim, known *entry, preferred string) Op {
 // next layout.
 func (e *Election) sealOp(c *claim, known *entry, stamp Stamp) Op {
 	op := e.releaseOp(c, known, "")
+	op.Lease.Annotations[AnnotationPartition] = string(cmp.Or(known.shard.Partition, e.parts[c.shard].bucket.By))
 	op.Lease.Annotations[AnnotationSealed] = strconv.FormatInt(e.parts[c.shard].generation, 10)
 	op.Why, op.Stamp = "seal", stamp
 	if stamp != StampRelease {

@@ -324,6 +324,7 @@ func (e *Election) act() {
 	}
 	e.actLayout()
 	e.actPeers()
+	e.actStrays()
 	e.actLeave()
 }
 

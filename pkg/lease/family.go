@@ -163,12 +163,13 @@ func (e *Election) leasesOf(family string) []familyLease {
 	return all
 }
 
-// divisions are those of which the family has Leases that one of the group may
-// hold.
+// divisions are those of which the family has Leases that are not sealed. Also one
+// that nobody has claimed yet may be claimed any moment, by a replica whose view
+// lags behind: only a seal keeps it from that.
 func (e *Election) divisions(family string) []Partitioning {
 	var found []Partitioning
 	for _, l := range e.leasesOf(family) {
-		free := !l.shard.Claimed && e.view.who(l.shard.Holder).record == "" || l.shard.Holder == "" && l.shard.Sealed > 0
+		free := l.shard.Holder == "" && l.shard.Sealed > 0
 		if p := partitioning(l.bucket.Of, l.bucket.By); !free && !slices.Contains(found, p) {
 			found = append(found, p)
 		}
@@ -217,16 +218,25 @@ func (e *Election) prepared(family string, l LayoutFamily) bool {
 
 // outdated tells whether the Lease of a bucket is to be made anew before it is
 // claimed for the first time, so that its fencing tokens are above those of what
-// it comes from: one that is left of an earlier layout, or is older than an old
-// bucket's, which somebody has deleted meanwhile.
+// it comes from: one that is left of an earlier layout, or is older than one that
+// had keys in common with it.
 func (e *Election) outdated(p *part, known *entry) bool {
 	if p.use == retiring || known.shard.Sealed >= p.generation {
 		return false
 	}
-	return known.shard.Sealed > 0 || p.use == coming && (known.shard.Claimed || slices.ContainsFunc(p.awaits, func(name string) bool {
+	if known.shard.Sealed > 0 || p.use == coming && known.shard.Claimed {
+		return true
+	}
+	if p.generation == 0 || known.shard.Claimed || known.shard.Generation >= p.generation || p.use == inUse && known.shard.Holder != "" {
+		return false
+	}
+	if e.view.highest(p.family, p.bucket).created > known.shard.Created {
+		return true
+	}
+	return p.use == coming && slices.ContainsFunc(p.awaits, func(name string) bool { // that may be claimed yet
 		old := e.view.leases[name]
 		return old != nil && old.shard.Created > known.shard.Created
-	}))
+	})
 }
 
 // retires tells whether the Lease of a shard has to be sealed.
@@ -239,6 +249,26 @@ func (e *Election) retires(shard string, known *entry) bool {
 func (e *Election) claimable(shard string, known *entry) bool {
 	p := e.parts[shard]
 	return p != nil && p.use == inUse && known.shard.Sealed == 0 && e.sealed(p)
+}
+
+// contested tells whether somebody of the group holds a Lease, of a layout that the
+// record does not tell of, which has keys in common with the shard: the record was
+// restored. The claim has to wait until it is put right.
+func (e *Election) contested(shard string) bool {
+	p := e.parts[shard]
+	return slices.ContainsFunc(e.leasesOf(p.family), func(l familyLease) bool {
+		return e.parts[ShardName(p.family, l.bucket)] == nil && l.bucket.Overlaps(p.bucket) && e.view.who(l.shard.Holder).record != ""
+	})
+}
+
+// untold tells whether somebody of the group holds a Lease of a layout that the
+// record does not tell of.
+func (e *Election) untold(family string) bool {
+	return slices.ContainsFunc(e.strays, func(name string) bool {
+		known := e.view.leases[name]
+		of, _ := ParseShardName(name[len(e.cfg.Group)+1:])
+		return of == family && known != nil && e.view.who(known.shard.Holder).record != ""
+	})
 }
 
 // sealed tells whether all the Leases are that a part waits for. One that is not
@@ -275,7 +305,7 @@ func (e *Election) needed(known *entry) bool {
 	}
 	return slices.ContainsFunc(e.shards, func(shard string) bool {
 		p, heir := e.parts[shard], e.shardEntry(shard)
-		return p.family == family && p.use == inUse && heir != known && p.bucket.Overlaps(b) &&
+		return p.family == family && p.use == inUse && (p.bucket.Of != b.Of || p.bucket.By != b.By) && p.bucket.Overlaps(b) &&
 			(heir == nil || heir.shard.Generation < known.shard.Sealed && e.view.who(heir.shard.Holder).record == "")
 	})
 }
@@ -286,7 +316,7 @@ const straysInterval = time.Second
 // findStrays finds what is left of earlier layouts: Leases, entries of the record
 // without one, and claims on shards that are no more. Nothing waits for that.
 func (e *Election) findStrays() {
-	if e.strayed == e.view.version || len(e.layouts) == 0 {
+	if e.strayed == e.view.version {
 		return
 	}
 	if due := e.straysAt.Add(straysInterval); e.now < due {
@@ -296,22 +326,24 @@ func (e *Election) findStrays() {
 	e.strayed, e.straysAt = e.view.version, e.now
 	e.strays, e.stale = nil, nil
 	for _, family := range e.serves {
-		if l, ok := e.layouts[family]; !ok || len(l.From) > 0 {
-			continue
-		}
 		for _, l := range e.leasesOf(family) {
 			if e.parts[ShardName(family, l.bucket)] == nil {
 				e.strays = append(e.strays, l.lease.Name)
 			}
+		}
+		if l, ok := e.layouts[family]; !ok || len(l.From) > 0 {
+			continue
 		}
 		if record := e.layout(); record != nil {
 			e.stale = append(e.stale, e.staleEntries(family, record)...)
 		}
 	}
 	// Claims on shards in one piece are few, and remember the epoch of a Lease that
-	// was deleted; those on buckets of earlier layouts would pile up.
+	// was deleted. Those on buckets of earlier layouts would pile up, unless they
+	// remember a term that must not begin again (R3).
 	gone := func(c *claim) bool {
-		return c.shard != c.family && e.parts[c.shard] == nil && c.phase == idle && c.working == 0 && !e.busy[c.lease] && e.view.leases[c.lease] == nil
+		return c.shard != c.family && e.parts[c.shard] == nil && c.phase == idle && c.working == 0 && !e.busy[c.lease] &&
+			e.view.leases[c.lease] == nil && c.ended == endedTerm{}
 	}
 	maps.DeleteFunc(e.claims, func(_ string, c *claim) bool { return gone(c) })
 	e.order = slices.DeleteFunc(e.order, gone)

@@ -123,6 +123,8 @@ func (e *Election) nextFamily(family string, record *entry) (next LayoutFamily, 
 	switch {
 	case remembered && (!ok || have.before(known)): // made anew, or restored
 		return e.succeed(family, known, generation), true
+	case e.untold(family): // restored, and nobody remembers what was before
+		return e.succeed(family, have, generation), true
 	case len(have.From) > 0 && !have.Sealing:
 		next = have
 		next.Sealing = true
@@ -192,9 +194,12 @@ func (e *Election) allSealed(family string, l LayoutFamily) bool {
 
 // agreed tells whether a family is to be divided as this replica would: all live
 // members know how to change that, and all of the newest revision that could hold
-// its shards, this replica among them, would do the same.
+// its shards, this replica among them, would do the same. While members of an older
+// one could hold them, and would do otherwise, the newest has to be as many as there
+// are to be: new buckets go to the newest revision, and the first member of it alone
+// should not have them all.
 func (e *Election) agreed(family string, want Partitioning) bool {
-	newest := e.cfg.Revision
+	newest, takers, older := e.cfg.Revision, 0, 0
 	for _, m := range e.members {
 		if m.divides == nil {
 			return false
@@ -202,6 +207,18 @@ func (e *Election) agreed(family string, want Partitioning) bool {
 		if m.Takes(family) {
 			newest = max(newest, m.Revision)
 		}
+	}
+	for _, m := range e.members {
+		switch {
+		case !m.Takes(family):
+		case m.Revision == newest:
+			takers++
+		case m.divides[family] != want:
+			older++
+		}
+	}
+	if target := e.snapshot.TargetReplicas; older > 0 && (target == 0 || takers < target) {
+		return false
 	}
 	return e.cfg.Revision == newest && e.candidate(e.Identity(), family) &&
 		!slices.ContainsFunc(e.members, func(m Candidate) bool {

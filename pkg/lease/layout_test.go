@@ -180,18 +180,23 @@ func TestOldAndNewConfigurationsSideBySide(t *testing.T) {
 	s.Run(20 * time.Second)
 	t.Log("of one revision, all have to agree")
 	s.isDivided(4)
-	s.Config.Revision = 1
+	s.Config.Revision, s.Config.TargetReplicas = 1, 2
 	s.Start("d")
+	s.Run(10 * time.Second)
+	t.Log("the first of the newest revision waits for the others")
+	s.isDivided(4)
+	s.Start("f")
 	if gap := s.longestUnowned(10 * time.Second); gap > 10*time.Millisecond {
 		t.Errorf("a key had no owner for %s", gap)
 	}
 	s.isDivided(8)
 	t.Log("a late old replica obeys the record")
-	s.Config.Revision, s.Config.Shards = 0, family(4, lease.ByUID)
+	s.Config.Revision, s.Config.TargetReplicas, s.Config.Shards = 0, 0, family(4, lease.ByUID)
 	s.Start("e")
 	s.Run(20 * time.Second)
 	s.isDivided(8)
 	s.replica("d").Deliver(lease.Leave{})
+	s.replica("f").Deliver(lease.Leave{})
 	s.Run(20 * time.Second)
 	s.isDivided(8)
 }

@@ -150,7 +150,7 @@ const buryAfter = 10
 
 // actPeers looks after members that nobody else would: the first of the live
 // ones ends expired sessions that hold no shard, and removes records of
-// sessions that ended long ago, and Leases of layouts that are no more.
+// sessions that ended long ago.
 func (e *Election) actPeers() {
 	maps.DeleteFunc(e.absent, func(identity string, _ Instant) bool { return !e.named(identity) })
 	maps.DeleteFunc(e.retry, func(name string, b backoff) bool { // of records that have gone
@@ -176,20 +176,35 @@ func (e *Election) actPeers() {
 			e.bury(known)
 		}
 	}
+}
+
+// actStrays removes Leases of layouts that are no more: the first of the members
+// that serve the family does.
+func (e *Election) actStrays() {
 	for _, name := range e.strays {
-		if known := e.view.leases[name]; known != nil && known.shard.Holder == "" && e.view.settled(known) && !e.needed(known) {
+		known := e.view.leases[name]
+		if known == nil || known.shard.Holder != "" || !e.view.settled(known) || e.leaving {
+			continue
+		}
+		family, _ := ParseShardName(name[len(e.cfg.Group)+1:])
+		first := slices.IndexFunc(e.members, func(m Candidate) bool { return m.Can(family) })
+		if len(e.layouts[family].From) == 0 && first >= 0 && e.members[first].Identity == e.Identity() && e.buried(known) && !e.needed(known) {
 			e.bury(known)
 		}
 	}
 }
 
-func (e *Election) bury(known *entry) {
+// buried tells whether it is time to remove a record, and asks to be woken if not.
+func (e *Election) buried(known *entry) bool {
 	due := known.changed.Add(buryAfter * e.cfg.Timings.LeaseDuration)
 	if e.now < due {
 		e.wakeAt(due)
-		return
 	}
-	if e.free(known.lease.Name) {
+	return e.now >= due
+}
+
+func (e *Election) bury(known *entry) {
+	if e.buried(known) && e.free(known.lease.Name) {
 		e.send(Op{Verb: Delete, Name: known.lease.Name, Lease: known.lease, Why: "bury"}, nil)
 	}
 }

@@ -4,6 +4,8 @@
 package lease
 
 import (
+	"cmp"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -37,6 +39,9 @@ type view struct {
 	// longest is the largest LeaseDuration ever seen in the group: whoever had
 	// it may still be there although its record is gone.
 	longest time.Duration
+	// tokens are the newest of what fencing tokens are made of, by family and bucket:
+	// no claim of a bucket that overlaps may fall behind them (R7).
+	tokens map[string]map[Bucket]highToken
 	// ended are the identities that a record was seen to call ended, oldest
 	// first. They stay so when the record is gone: whoever leaves removes it.
 	ended []string
@@ -78,7 +83,7 @@ type entry struct {
 func newView(group string) *view {
 	return &view{
 		group: group, layout: LayoutLeaseName(group), members: group + ".member-",
-		leases: map[string]*entry{}, serves: map[string][]string{}, identities: map[string]who{},
+		leases: map[string]*entry{}, serves: map[string][]string{}, tokens: map[string]map[Bucket]highToken{}, identities: map[string]who{},
 	}
 }
 
@@ -211,6 +216,7 @@ func (v *view) decode(now Instant, l *coordinationv1.Lease, rv uint64, old *entr
 		e.layout = DecodeLayout(l)
 	default:
 		e.shard = DecodeShard(l)
+		v.noteToken(e.shard)
 		if !e.shard.Session {
 			v.waitsFor(e.shard.Duration)
 		}
@@ -219,6 +225,53 @@ func (v *view) decode(now Instant, l *coordinationv1.Lease, rv uint64, old *entr
 		}
 	}
 	return e
+}
+
+// highToken is the creation second and the epoch of the newest claim.
+type highToken struct {
+	created int64
+	epoch   int32
+}
+
+// noteToken takes in a Lease of a family that has been claimed.
+func (v *view) noteToken(s Shard) {
+	if !s.Claimed || s.Epoch > math.MaxInt32/2 {
+		return
+	}
+	family, b := ParseShardName(strings.TrimPrefix(s.Name, v.group+"."))
+	if b.Of > 0 {
+		b.By = cmp.Or(s.Partition, ByUID)
+	}
+	known := v.tokens[family]
+	if known == nil || len(known) > maxTokens {
+		known = map[Bucket]highToken{}
+		v.tokens[family] = known
+	}
+	known[b] = known[b].or(s.Created, s.Epoch)
+}
+
+// maxTokens bounds how many buckets of a family are remembered, of how many layouts
+// ever: those of a handful.
+const maxTokens = 8 * MaxBuckets
+
+// or is the higher one.
+func (h highToken) or(created int64, epoch int32) highToken {
+	if created > h.created || created == h.created && epoch > h.epoch {
+		return highToken{created: created, epoch: epoch}
+	}
+	return h
+}
+
+// highest is the newest of what the tokens were made of that have keys in common
+// with a bucket.
+func (v *view) highest(family string, b Bucket) highToken {
+	var high highToken
+	for other, h := range v.tokens[family] {
+		if other.Overlaps(b) {
+			high = high.or(h.created, h.epoch)
+		}
+	}
+	return high
 }
 
 // waitsFor takes in a LeaseDuration, of a replica or of another elector.
