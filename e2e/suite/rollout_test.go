@@ -14,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	apitypes "k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 
 	"github.com/shardctl/shardctl/e2e/fleet"
@@ -62,6 +63,35 @@ func TestRollingUpdateMovesEachShardOnce(t *testing.T) {
 			t.Errorf("shard %s moved %d times, want once", shard.Name, moves)
 		}
 	}
+	j := d.journal(t)
+	j.checkEpochs(t)
+	j.checkNeverReleased(t)
+}
+
+// A rollback in the middle of a rolling update: what is left of the old version is the newest from then on, and gets everything
+// back, although it was told another revision when it started. Whoever held something all the time need not know of that yet.
+func TestRollbackBringsTheShardsBack(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	d := c.deployTypes(t, "fast", "widgets", "gadgets", "gizmos", "sprockets")
+	d.letReadRevisions(t)
+	v1, v2 := d.replicaSet(t, 1, 2), d.replicaSet(t, 2, 2)
+
+	d.launchOf(t, v1, "old-a")
+	d.launchOf(t, v1, "old-b")
+	d.await(t, "the old replicas to share four shards", fleet.Spread(4, 2))
+	d.launchOf(t, v2, "new")
+	d.await(t, "the new replica to hold its share and one of the old ones nothing", fleet.All(fleet.Held(4), holds("new", 2), anyEmpty("old-a", "old-b")))
+
+	d.roll(t, v1, 3)
+	d.await(t, "the old replicas to share four shards again", fleet.All(fleet.Held(4), holds("old-a", 2), holds("old-b", 2)))
+	d.awaitCost(t, "old-a", "")
+	d.awaitCost(t, "old-b", "")
+	d.awaitCost(t, "new", emptied)
+	if got := d.revisions(t); max(got["old-a"], got["old-b"]) != 3 || got["new"] != 2 {
+		t.Errorf("the member Leases say revisions %v, want 3 of the old one that was empty and 2 of the new one", got)
+	}
+	d.terminate(t, d.Replica("new"))
 	j := d.journal(t)
 	j.checkEpochs(t)
 	j.checkNeverReleased(t)
@@ -153,6 +183,16 @@ func (d *deployment) replicaSet(t *testing.T, revision, desired int) *appsv1.Rep
 		t.Fatal(err)
 	}
 	return set
+}
+
+// roll makes a ReplicaSet the newest, as the Deployment controller does to roll back to it.
+func (d *deployment) roll(t *testing.T, to *appsv1.ReplicaSet, revision int) {
+	t.Helper()
+	patch := fmt.Sprintf(`{"metadata":{"annotations":{"deployment.kubernetes.io/revision":"%d"}}}`, revision)
+	_, err := d.cluster.kube.AppsV1().ReplicaSets(d.Namespace()).Patch(t.Context(), to.Name, apitypes.MergePatchType, []byte(patch), metav1.PatchOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // launchOf starts a replica whose Pod is one of the ReplicaSet's.

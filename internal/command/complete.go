@@ -33,7 +33,7 @@ func complete(of *target, names ...func(snapshot) []string) cobra.CompletionFunc
 }
 
 func shardNames(s snapshot) []string {
-	return namesOf(s.Shards, func(sh status.Shard) (string, bool) { return sh.Name, true })
+	return namesOf(s.Shards, func(sh status.Shard) (string, bool) { return sh.Name, sh.Lease != "" })
 }
 
 func pinnedShards(s snapshot) []string {

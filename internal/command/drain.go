@@ -99,15 +99,27 @@ func drained(of status.Member) progress {
 		case len(left) == 0:
 			return "", fmt.Sprintf("member %s holds nothing", of.Pod), nil
 		}
-		missing = fmt.Sprintf("%d of %d shards left: %s", len(left), most, listed(left))
+		missing = fmt.Sprintf("%d of %d shards left: ", len(left), most)
 		if m.State == status.Lapsed {
-			return missing + "; the member has lapsed: others are to take them over", "", nil
+			return missing + listed(left) + "; the member has lapsed: others are to take them over", "", nil
 		}
-		if stay := s.onlyFor(of, left); len(stay) > 0 {
-			missing += fmt.Sprintf("; no other member that is live, ready and not cordoned serves %s, which stay until one does", listed(stay))
-		}
-		return missing, "", nil
+		return missing + s.whereTo(of, left), "", nil
 	}
+}
+
+// whereTo names the shards that a member holds, each once: those that others can be
+// given, and those that stay.
+func (s snapshot) whereTo(m status.Member, left []string) string {
+	const nobody = "no other member that is live, ready and not cordoned serves"
+	stay := s.onlyFor(m, left)
+	switch len(stay) {
+	case 0:
+		return listed(left)
+	case len(left):
+		return fmt.Sprintf("%s; all of them stay, since %s them", listed(left), nobody)
+	}
+	leave := slices.DeleteFunc(slices.Clone(left), func(shard string) bool { return slices.Contains(stay, shard) })
+	return fmt.Sprintf("%s; and these, which stay, since %s them: %s", listed(leave), nobody, listed(stay))
 }
 
 // namedBy are the shards whose Leases name a session of the member's replica,

@@ -54,6 +54,18 @@ func TestDrainGivesUpAndSaysWhatItHasLeft(t *testing.T) {
 	})
 }
 
+// Each name is told once, however it ends.
+func TestDrainThatCannotEndNamesTheShardsOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := serve(member("x"), shardOf("a.0-of-2", "x"), shardOf("a.1-of-2", "x"))
+		_, err := api.drain(t, "x", patience{timeout: time.Minute})
+		says(t, err, "waited for 1m0s: 2 of 2 shards left: a.0-of-2, a.1-of-2; all of them stay, since no other member")
+		if n := strings.Count(err.Error(), "a.0-of-2"); n != 1 {
+			t.Errorf("a.0-of-2 is named %d times: %v", n, err)
+		}
+	})
+}
+
 func TestDrainWithoutWaiting(t *testing.T) {
 	api := serve(member("x"), shardOf("a", "x"))
 	for _, want := range []string{"member x is cordoned\n", "member x was cordoned already\n"} {
@@ -79,7 +91,7 @@ func TestWhatADrainWaitsFor(t *testing.T) {
 	*again.Spec.HolderIdentity = strings.Replace(identity("x"), ".boot.1", ".boot.2", 1)
 	lapsed := member("x", lease.AnnotationCordoned, "true")
 	*lapsed.Spec.LeaseDurationSeconds = 0
-	const nobody = "; no other member that is live, ready and not cordoned serves "
+	const nobody = ", since no other member that is live, ready and not cordoned serves them"
 	for _, tc := range []struct {
 		name          string
 		leases        leases
@@ -91,16 +103,16 @@ func TestWhatADrainWaitsFor(t *testing.T) {
 		{"it has ended", leases{member("x", lease.AnnotationEnded, identity("x")), shardOf("a", "x")}, "", "member x has ended: it holds nothing"},
 		{"it has lapsed", leases{lapsed, member("y"), shardOf("a", "x")}, "1 of 1 shards left: a; the member has lapsed: others are to take them over", ""},
 		{"a new session, before it claims its shards anew", leases{again, member("y"), shardOf("a", "x")}, "1 of 1 shards left: a", ""},
-		{"there is nobody else", leases{cordoned, shardOf("a", "x")}, "1 of 1 shards left: a" + nobody + "a, which stay until one does", ""},
+		{"there is nobody else", leases{cordoned, shardOf("a", "x")}, "1 of 1 shards left: a; all of them stay" + nobody, ""},
 		{
 			"others are able to hold a part",
 			leases{cordoned, member("y", lease.AnnotationServes, "b"), shardOf("a.0-of-2", "x"), shardOf("b", "x")},
-			"2 of 2 shards left: a.0-of-2, b" + nobody + "a.0-of-2, which stay until one does", "",
+			"2 of 2 shards left: b; and these, which stay" + nobody + ": a.0-of-2", "",
 		},
 		{
 			"others are not ready",
 			leases{cordoned, member("y", lease.AnnotationReady, "false"), shardOf("a", "x")},
-			"1 of 1 shards left: a" + nobody + "a, which stay until one does", "",
+			"1 of 1 shards left: a; all of them stay" + nobody, "",
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

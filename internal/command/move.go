@@ -4,7 +4,6 @@
 package command
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -80,7 +79,7 @@ func (g *group) move(ctx context.Context, out io.Writer, now snapshot, askedShar
 		return nil
 	})
 	if apierrors.IsNotFound(err) {
-		return fmt.Errorf("shard %s has no Lease yet: %s", shard, cmp.Or(sh.Problem, "wait until a member has created it"))
+		return fmt.Errorf("shard %s has lost its Lease: wait until a member has made it anew", shard)
 	}
 	if err != nil {
 		return err

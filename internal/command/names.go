@@ -16,21 +16,27 @@ const maxListed = 10
 
 // findShard returns the name of the shard that a name, which may be shortened,
 // stands for: one that is equal, else the only one that begins with it, else the
-// only one that contains it. One of an earlier layout has to be named in full.
+// only one that contains it. One of an earlier layout has to be named in full. One
+// without a Lease is none to name: the error says why it has none.
 func (s snapshot) findShard(asked string) (string, error) {
 	if slices.Contains(s.sealed, asked) {
 		return asked, nil
 	}
-	names := make([]string, len(s.Shards))
-	for i, sh := range s.Shards {
-		names[i] = sh.Name
-	}
-	found := firstMatch(names,
-		func(name string) bool { return name == asked },
-		func(name string) bool { return strings.HasPrefix(name, asked) },
-		func(name string) bool { return strings.Contains(name, asked) },
+	found := firstMatch(s.Shards,
+		func(sh status.Shard) bool { return sh.Name == asked },
+		func(sh status.Shard) bool { return strings.HasPrefix(sh.Name, asked) },
+		func(sh status.Shard) bool { return strings.Contains(sh.Name, asked) },
 	)
-	return theOnly("shard", asked, found, names, func(name string) string { return name })
+	if len(found) == 1 && found[0].Lease == "" {
+		return "", fmt.Errorf("shard %s has no Lease yet: %s: it gets one, or one for each bucket, once that is solved", found[0].Name, found[0].Problem)
+	}
+	sh, err := theOnly("shard", asked, withLease(found), withLease(s.Shards), func(sh status.Shard) string { return sh.Name })
+	return sh.Name, err
+}
+
+// withLease are the shards that can be written to.
+func withLease(shards []status.Shard) []status.Shard {
+	return slices.DeleteFunc(slices.Clone(shards), func(sh status.Shard) bool { return sh.Lease == "" })
 }
 
 // findMember does the same for members, by Pod or identity. A shortened name is

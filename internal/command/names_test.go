@@ -41,6 +41,31 @@ func TestNamesOfShards(t *testing.T) {
 	}
 }
 
+// A type that is not served has no shard to move or to unpin yet, whatever number
+// of buckets it is to have: it is never what is proposed.
+func TestNameOfATypeThatIsMissing(t *testing.T) {
+	s := snapshotOf(
+		shardOf("night", ""), shardOf("nightly.example.com.0-of-2", ""),
+		member("x", lease.AnnotationProblems, `{"nigh":"not served","nights.example.com":"not served","day":"not served"}`),
+	)
+	for _, tc := range []struct{ asked, want, err string }{
+		{"nights.example.com", "", "shard nights.example.com has no Lease yet: x: not served: it gets one, or one for each bucket, once that is solved"},
+		{"nights", "", "shard nights.example.com has no Lease yet"},
+		{"nigh", "", "shard nigh has no Lease yet"},               // although others begin with it
+		{"example", "nightly.example.com.0-of-2", ""},             // the only one that can be meant
+		{"n", "", "use one of night, nightly.example.com.0-of-2"}, // and not of those without
+		{"week", "", `there is no shard "week": use one of night, nightly.example.com.0-of-2`},
+	} {
+		got, err := s.findShard(tc.asked)
+		if got != tc.want || (err != nil) != (tc.err != "") {
+			t.Errorf("%q is %q, %v; want %q", tc.asked, got, err, tc.want)
+		}
+		if tc.err != "" {
+			says(t, err, tc.err)
+		}
+	}
+}
+
 func TestNamesOfMembers(t *testing.T) {
 	sidecar := member("both-1")
 	sidecar.Name += "x"

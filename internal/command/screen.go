@@ -70,8 +70,9 @@ func (s *screen) show(v view) (enough bool, err error) {
 	return false, nil
 }
 
-// frame draws a text over the last one, cut to the size of the window. The last
-// column stays free: what terminals do after a character there differs.
+// frame draws a text over the last one, cut to the size of the window; not where
+// that is 0, as it is told by terminals that do not know. The last column stays
+// free: what terminals do after a character there differs.
 func frame(text string, width, height int) string {
 	rows := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 	if more := len(rows) - height; more > 0 && height > 0 {
@@ -79,7 +80,10 @@ func frame(text string, width, height int) string {
 	}
 	for i, row := range rows {
 		runes := []rune(strings.Map(printable, strings.TrimRight(row, " ")))
-		rows[i] = string(runes[:min(len(runes), max(0, width-1))]) + clearToLineEnd
+		if width > 0 {
+			runes = runes[:min(len(runes), width-1)]
+		}
+		rows[i] = string(runes) + clearToLineEnd
 	}
 	// No line end after the last row: it would scroll the first one away.
 	return home + strings.Join(rows, "\n") + clearToEnd

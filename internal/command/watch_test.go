@@ -259,7 +259,9 @@ func TestFrameIsCutToTheWindow(t *testing.T) {
 		{"what is too high", "1\n2\n3\n4\n", 20, 3, home + "1" + end + "2" + end + "... 2 more" + clearToLineEnd + clearToEnd},
 		{"what is too wide", "hällo world\n", 6, 3, home + "hällo" + clearToLineEnd + clearToEnd},
 		{"what would control the terminal", "a\x1b[2Jb\n", 20, 3, home + "a\uFFFD[2Jb" + clearToLineEnd + clearToEnd},
-		{"no window", "a\n", 0, 0, home + clearToLineEnd + clearToEnd},
+		{"where the size of the window is not known", "hällo\nworld\n", 0, 0, home + "hällo" + end + "world" + clearToLineEnd + clearToEnd},
+		{"where only the height is known", "hällo\nworld\n!\n", 0, 2, home + "hällo" + end + "... 2 more" + clearToLineEnd + clearToEnd},
+		{"what is one column wide", "a\n", 1, 1, home + clearToLineEnd + clearToEnd},
 	} {
 		if got := frame(tc.text, tc.width, tc.height); got != tc.want {
 			t.Errorf("%s: %q, want %q", tc.name, got, tc.want)
@@ -311,11 +313,12 @@ func TestCompletionOffersNamesByPosition(t *testing.T) {
 	s := snapshotOf(
 		member("x"), member("y", lease.AnnotationCordoned, "true"), member("z", lease.AnnotationEnded, identity("z")),
 		shardOf("a", "x"), shardOf("b", "x", lease.AnnotationPinned, "x"),
+		member("w", lease.AnnotationProblems, `{"missing":"Missing"}`),
 	)
 	for _, tc := range []struct {
 		names func(snapshot) []string
 		want  string
-	}{{shardNames, "a b"}, {pinnedShards, "b"}, {memberNames, "x y"}, {cordonedMembers, "y"}} {
+	}{{shardNames, "a b"}, {pinnedShards, "b"}, {memberNames, "w x y"}, {cordonedMembers, "y"}} {
 		if got := strings.Join(tc.names(s), " "); got != tc.want {
 			t.Errorf("%q, want %q", got, tc.want)
 		}

@@ -62,3 +62,20 @@ func (p *parser) divide(place Place, path *field.Path, role *decorator.Document,
 		}
 	}
 }
+
+// countBuckets reports if the types have too many buckets in all.
+func (p *parser) countBuckets() {
+	buckets := 0
+	for _, d := range p.divisions {
+		buckets += d.Buckets
+	}
+	if buckets <= lease.MaxShards {
+		return
+	}
+	place := p.configuration
+	if place.Line == 0 {
+		place = Place{File: p.file}
+	}
+	p.problems = append(p.problems, Problem{Place: place, Field: "spec.roles", Detail: fmt.Sprintf(
+		"%d buckets in all are not allowed: use at most %d, where a type that is not divided counts as one, or several groups: the layout record names them all", buckets, lease.MaxShards)})
+}

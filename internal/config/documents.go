@@ -8,11 +8,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"math"
+	"slices"
 	"strconv"
 	"strings"
 
 	goyaml "go.yaml.in/yaml/v2"
 	"k8s.io/apimachinery/pkg/util/json"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	"sigs.k8s.io/yaml"
 )
 
@@ -91,6 +95,11 @@ func decode(text []byte) (value any, duplicates []duplicate, err error) {
 	if weigh(tree, maxDecoded) < 0 {
 		return nil, duplicates, fmt.Errorf("its aliases make more than %d bytes of it", maxDecoded)
 	}
+	if fields, ok := tree.(map[any]any); ok {
+		if errs := findNotFinite(fields, nil); len(errs) > 0 {
+			return nil, duplicates, &notFiniteError{fields: errs}
+		}
+	}
 	data, err := yaml.YAMLToJSON(text)
 	if err != nil {
 		return nil, duplicates, err
@@ -124,6 +133,34 @@ func weigh(tree any, budget int) int {
 		}
 	}
 	return budget
+}
+
+// notFiniteError is about the numbers that YAML has and JSON has not.
+type notFiniteError struct{ fields field.ErrorList }
+
+func (e *notFiniteError) Error() string { return e.fields.ToAggregate().Error() }
+
+// findNotFinite returns what to say of those in tree, in the order of their paths.
+func findNotFinite(tree any, path *field.Path) (errs field.ErrorList) {
+	switch tree := tree.(type) {
+	case float64:
+		if math.IsNaN(tree) || math.IsInf(tree, 0) {
+			errs = append(errs, field.Invalid(path, tree, "use a number that is finite"))
+		}
+	case []any:
+		for i, value := range tree {
+			errs = append(errs, findNotFinite(value, path.Index(i))...)
+		}
+	case map[any]any:
+		fields := map[string]any{}
+		for name, value := range tree {
+			fields[fmt.Sprint(name)] = value
+		}
+		for _, name := range slices.Sorted(maps.Keys(fields)) {
+			errs = append(errs, findNotFinite(fields[name], path.Child(printable(name)))...)
+		}
+	}
+	return errs
 }
 
 // findDuplicates takes an error of the strict reader apart: nothing if it is

@@ -5,6 +5,7 @@ package config
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -81,6 +82,7 @@ func (p *parser) parse(data []byte) {
 	for _, document := range documents {
 		p.document(document)
 	}
+	p.countBuckets()
 	// What is missing is told only where nothing else is wrong: it may be in
 	// what could not be read.
 	switch {
@@ -117,6 +119,10 @@ func (p *parser) document(document document) {
 	}
 	for _, duplicate := range duplicates {
 		p.reportf(at(duplicate.line), "%s: Duplicate value: the field is given twice: remove one of the two", printable(duplicate.name))
+	}
+	if notFinite := (*notFiniteError)(nil); errors.As(err, &notFinite) {
+		p.reportFields(place, notFinite.fields)
+		return
 	}
 	if err != nil {
 		line, text := cutLine(strings.TrimPrefix(err.Error(), "yaml: "))

@@ -179,6 +179,25 @@ func TestParseReadsHowTypesAreDivided(t *testing.T) {
 	}
 }
 
+// dividedTypes are so many roles, each of a type of its own in so many buckets.
+func dividedTypes(types, buckets int) string {
+	roles := "  roles:\n"
+	for i := range types {
+		name := fmt.Sprintf("type%d", i)
+		roles += strings.ReplaceAll(strings.TrimPrefix(widgets, "  roles:\n"), "widgets", name) + fmt.Sprintf("    buckets: %d\n", buckets)
+	}
+	return roles
+}
+
+// Roles of one type share its buckets, which count once.
+func TestParseAcceptsAsManyBucketsAsFitIntoAGroup(t *testing.T) {
+	again := strings.Replace(strings.TrimPrefix(dividedTypes(1, 250), "  roles:\n"), "name: type0", "name: again", 1)
+	got, err := Parse("demo.yaml", []byte(head+dividedTypes(4, 250)+again))
+	if err != nil || len(got.Roles) != 5 {
+		t.Errorf("Parse = %+v, %v; want five roles", got, err)
+	}
+}
+
 func TestParseRefuses(t *testing.T) {
 	for name, test := range map[string]struct {
 		file string
@@ -265,7 +284,39 @@ func TestParseRefuses(t *testing.T) {
 		"a number that JSON has not": {
 			file: head + "  workers: .nan\n",
 			want: []string{
+				`demo.yaml:1: document 1: spec.workers: Invalid value: NaN: use a number that is finite`,
+			},
+		},
+		"numbers that JSON has not, anywhere": {
+			file: head + "  balance: {tolerance: .nan, budget: .inf}\n" + strings.Replace(widgets, "hooks:", "resyncPeriodSeconds: -.inf\n      hooks:", 1),
+			want: []string{
+				`demo.yaml:1: document 1: spec.balance.budget: Invalid value: +Inf: use a number that is finite`,
+				`demo.yaml:1: document 1: spec.balance.tolerance: Invalid value: NaN: use a number that is finite`,
+				`demo.yaml:1: document 1: spec.roles[0].decorator.resyncPeriodSeconds: Invalid value: -Inf: use a number that is finite`,
+			},
+		},
+		"a document that is nothing else": {
+			file: ".nan\n",
+			want: []string{
 				`demo.yaml:1: document 1: cannot be read as YAML, here or just below: json: unsupported value: NaN`,
+			},
+		},
+		"a tolerance that is not a number, in quotes": {
+			file: head + "  balance: {tolerance: \"NaN\"}\n" + widgets,
+			want: []string{
+				`demo.yaml:1: document 1: spec.balance.tolerance: Invalid value: "NaN": use a number above 0 and at most 1, as in 0.1 for a tenth, without quotes`,
+			},
+		},
+		"more buckets than fit into a group": {
+			file: head + dividedTypes(4, 256),
+			want: []string{
+				`demo.yaml:1: document 1: spec.roles: 1024 buckets in all are not allowed: use at most 1000, where a type that is not divided counts as one, or several groups: the layout record names them all`,
+			},
+		},
+		"types in one piece beside as many buckets as fit": {
+			file: head + dividedTypes(4, 250) + "---\n" + gadgets,
+			want: []string{
+				`demo.yaml:1: document 1: spec.roles: 1001 buckets in all are not allowed: use at most 1000, where a type that is not divided counts as one, or several groups: the layout record names them all`,
 			},
 		},
 		"no name of the group": {

@@ -60,12 +60,13 @@ func (c *chaos) annotateLease() {
 	}
 }
 
-// restoreLease puts a shard's Lease back as it was some time ago, as a new one.
+// restoreLease puts a shard's Lease, or the layout record, back as it was some time
+// ago, as a new one.
 func (c *chaos) restoreLease() {
 	s := c.w.Server
 	var old []*coordinationv1.Lease
 	for _, change := range s.history {
-		if change.After != nil && change.After.Labels[lease.LabelKind] == lease.KindShard {
+		if change.After != nil && change.After.Labels[lease.LabelKind] != lease.KindMember {
 			old = append(old, change.After)
 		}
 	}

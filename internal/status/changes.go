@@ -10,7 +10,11 @@ func Describe(s Status) []string {
 	lines := make([]string, 0, len(s.Members)+len(s.Shards))
 	names := memberNames(s)
 	for _, m := range s.Members {
-		lines = append(lines, "member "+names[m.Lease]+": "+m.summary()+", "+count(m.Shards, "shard"))
+		line := "member " + names[m.Lease] + ": " + m.summary() + ", " + count(m.Shards, "shard")
+		if m.Problem != "" {
+			line += ", problem: " + m.Problem
+		}
+		lines = append(lines, line)
 	}
 	for _, sh := range s.Shards {
 		line := "shard " + sh.Name + ": " + sh.summary()
@@ -42,7 +46,8 @@ func memberChanges(before, now Status) []string {
 	for _, m := range now.Members {
 		was, known := old[m.Lease]
 		delete(old, m.Lease)
-		switch line := "member " + names[m.Lease] + ": "; {
+		line := "member " + names[m.Lease] + ": "
+		switch {
 		case !known:
 			lines = append(lines, line+"joined: "+m.summary())
 		case was.Identity != m.Identity:
@@ -50,6 +55,7 @@ func memberChanges(before, now Status) []string {
 		case was.summary() != m.summary():
 			lines = append(lines, line+m.summary())
 		}
+		lines = append(lines, problemChange(line, was.Problem, m.Problem)...)
 	}
 	for _, m := range before.Members {
 		if _, gone := old[m.Lease]; gone {
@@ -78,19 +84,28 @@ func shardChanges(before, now Status) []string {
 		default:
 			lines = append(lines, line+sh.summary())
 		}
-		switch {
-		case was.Problem == "" && sh.Problem != "":
-			lines = append(lines, line+"problem: "+sh.Problem)
-		case was.Problem != "" && sh.Problem == "":
-			lines = append(lines, line+"no problem any more")
-		}
+		lines = append(lines, problemChange(line, was.Problem, sh.Problem)...)
 	}
 	for _, sh := range before.Shards {
-		if _, gone := old[sh.Name]; gone {
+		switch _, gone := old[sh.Name]; {
+		case gone && sh.Lease != "":
 			lines = append(lines, "shard "+sh.Name+": gone")
+		case gone: // it only stood for shards that are there now, or that nobody wants any more
+			lines = append(lines, problemChange("shard "+sh.Name+": ", sh.Problem, "")...)
 		}
 	}
 	return lines
+}
+
+// problemChange is the line, if any, for a problem that comes or goes.
+func problemChange(line, before, now string) []string {
+	switch {
+	case before == "" && now != "":
+		return []string{line + "problem: " + now}
+	case before != "" && now == "":
+		return []string{line + "no problem any more"}
+	}
+	return nil
 }
 
 // summary is what a change of a member is told by.
@@ -110,7 +125,10 @@ func (s Shard) summary() string {
 	if holder := s.heldBy(); holder != "" {
 		return "held by " + holder + s.details()
 	}
-	if s.Preferred != "" {
+	switch {
+	case s.Lease == "":
+		return "no Lease yet"
+	case s.Preferred != "":
 		return "unheld, pinned to " + s.Preferred
 	}
 	return "unheld"

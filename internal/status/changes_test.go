@@ -80,6 +80,47 @@ func TestChanges(t *testing.T) {
 			with(held(ann, 1)),
 			"shard a: no problem any more",
 		},
+		{
+			"a problem with shards that others hold", with(held(bob, 1)),
+			leases{ready(ann, "a", lease.AnnotationProblems, `{"a":"cache"}`), both[1], held(bob, 1)},
+			"member ann-1: problem: a: cache",
+		},
+		{
+			"one that is gone",
+			leases{ready(ann, "a", lease.AnnotationProblems, `{"a":"cache"}`), both[1], held(bob, 1)},
+			with(held(bob, 1)),
+			"member ann-1: no problem any more",
+		},
+		{
+			"a cache of a family in buckets",
+			with(shardLease("a.0-of-2", bob, bob, 1), shardLease("a.1-of-2", ann, ann, 1)),
+			leases{ready(ann, "a", lease.AnnotationProblems, `{"a":"cache"}`), both[1], shardLease("a.0-of-2", bob, bob, 1), shardLease("a.1-of-2", ann, ann, 1)},
+			"shard a.1-of-2: problem: ann-1: cache",
+		},
+		{
+			"a type that is missing", both[:1],
+			leases{ready(ann, "a", lease.AnnotationProblems, `{"a":"Missing"}`)},
+			"shard a: no Lease yet | shard a: problem: ann-1: Missing",
+		},
+		{
+			"a type that was missing, and comes in buckets",
+			leases{ready(ann, "a", lease.AnnotationProblems, `{"a":"Missing"}`)},
+			leases{both[0], shardLease("a.0-of-2", "", "", 0), shardLease("a.1-of-2", "", "", 0)},
+			"shard a.0-of-2: unheld | shard a.1-of-2: unheld | shard a: no problem any more",
+		},
+		{
+			"a type that was missing, and comes in one piece",
+			leases{ready(ann, "a", lease.AnnotationProblems, `{"a":"Missing"}`)},
+			leases{both[0], shardLease("a", "", "", 0)},
+			"shard a: unheld | shard a: no problem any more",
+		},
+		{
+			"a layout that is prepared",
+			with(layoutRecord(`{"settled":true,"families":{"a":{"buckets":2,"by":"uid","generation":2,"from":[{}]}}}`), held(ann, 1)),
+			with(layoutRecord(`{"settled":true,"families":{"a":{"buckets":2,"by":"uid","generation":2,"from":[{}]}}}`), held(ann, 1),
+				shardLease("a.0-of-2", "", "", 0), shardLease("a.1-of-2", "", "", 0)),
+			"",
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			got := strings.Join(Changes(Of("g", "ns", tc.before, now), Of("g", "ns", tc.now, now)), " | ")
@@ -94,15 +135,16 @@ func TestDescribe(t *testing.T) {
 	sidecar := ready(strings.Replace(ann, "_main.", "_sidecar.", 1), "b", lease.AnnotationRevision, "7")
 	sidecar.Name = "g.member-sidecar"
 	got := Describe(Of("g", "ns", []coordinationv1.Lease{
-		ready(ann, "a", lease.AnnotationProblems, `{"a":"1 failing"}`), sidecar, ready(bob, "a", lease.AnnotationReady, ""),
-		shardLease("a", ann, ann, 3), shardLease("b", "", "", 0),
+		ready(ann, "a", lease.AnnotationProblems, `{"a":"1 failing","c":"cache"}`), sidecar, ready(bob, "a", lease.AnnotationReady, ""),
+		shardLease("a", ann, ann, 3), shardLease("b", "", "", 0), shardLease("c", bob, bob, 1),
 	}, now))
 	want := []string{
-		"member " + ann + ": live, ready, revision 0, 1 shard",
+		"member " + ann + ": live, ready, revision 0, 1 shard, problem: c: cache",
 		"member " + strings.Replace(ann, "_main.", "_sidecar.", 1) + ": live, ready, revision 7, 0 shards",
-		"member bob-2: live, not ready, revision 0, 0 shards",
+		"member bob-2: live, not ready, revision 0, 1 shard",
 		"shard a: held by ann-1 (epoch 3), problem: ann-1: 1 failing",
 		"shard b: unheld",
+		"shard c: held by bob-2 (epoch 1)",
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

@@ -26,6 +26,10 @@ type Member struct {
 	RenewedAgo string `json:"renewedAgo"`
 	// State is Live, Leaving, Cordoned, Lapsed or Ended.
 	State string `json:"state"`
+	// Problem is what the member reports to fail with shards that others hold, such
+	// as a cache that it cannot fill; empty if nothing. What fails with shards that
+	// it holds, or nobody does, is told there.
+	Problem string `json:"problem,omitempty"`
 
 	// Lease is the name of the member Lease, which later sessions of the replica
 	// share.

@@ -94,7 +94,7 @@ func TestACordonedMemberDrains(t *testing.T) {
 // those that are sealed are history.
 func TestLayoutThatIsLeft(t *testing.T) {
 	got := states(
-		layoutRecord(`{"settled":true,"families":{"a":{"buckets":3,"by":"uid","generation":2,"from":[{"buckets":2,"by":"uid"}]}}}`),
+		layoutRecord(`{"settled":true,"families":{"a":{"buckets":3,"by":"uid","generation":2,"sealing":true,"from":[{"buckets":2,"by":"uid"}]}}}`),
 		ready(ann, "a"),
 		annotated(shardLease("a.0-of-2", "", "", 1), lease.AnnotationSealed, "2"),
 		shardLease("a.1-of-2", ann, ann, 1),
@@ -104,6 +104,27 @@ func TestLayoutThatIsLeft(t *testing.T) {
 	)
 	if want := "a.1-of-2 draining, a.0-of-3 held, a.1-of-3 unheld, b held"; got != want {
 		t.Errorf("%s\nwant %s", got, want)
+	}
+}
+
+// Until all is prepared, the two go on as before, and nobody is to hold the three.
+func TestLayoutThatIsPrepared(t *testing.T) {
+	for _, tc := range []struct{ name, layout, want string }{
+		{"while it is", `"buckets":3,"by":"uid","generation":2,"from":[{"buckets":2,"by":"uid"}]`, "a.0-of-2 held, a.1-of-2 unheld"},
+		{
+			"after that", `"buckets":3,"by":"uid","generation":2,"sealing":true,"from":[{"buckets":2,"by":"uid"}]`,
+			"a.0-of-2 draining, a.1-of-2 unheld, a.0-of-3 unheld",
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			got := states(
+				layoutRecord(`{"settled":true,"families":{"a":{`+tc.layout+`}}}`), ready(ann, "a"),
+				shardLease("a.0-of-2", ann, ann, 1), shardLease("a.1-of-2", "", "", 1), shardLease("a.0-of-3", "", "", 0),
+			)
+			if got != tc.want {
+				t.Errorf("%s\nwant %s", got, tc.want)
+			}
+		})
 	}
 }
 

@@ -5,7 +5,6 @@ package status
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 	"time"
 
@@ -30,8 +29,13 @@ type Shard struct {
 	// Load is how many thousandths of a worker it keeps busy, as measured by its
 	// holder, or else by its last one; 0 if it is idle or nobody knows.
 	Load int64 `json:"load"`
-	// Problem is what its holder reports to fail; empty if nothing.
+	// Problem is what its holder reports to fail, or any member if nobody holds it;
+	// empty if nothing.
 	Problem string `json:"problem,omitempty"`
+
+	// Lease is the name of the shard's Lease; empty if it has none yet, and stands
+	// for all shards of a type or role that is not served.
+	Lease string `json:"-"`
 }
 
 // State of a shard.
@@ -44,7 +48,7 @@ const (
 	Pinned State = "pinned"
 	// Draining: held by a member that is to give it away. It is leaving or
 	// cordoned; or the shard is pinned to a Pod that could take it, or is of a
-	// layout that its family is about to leave.
+	// layout that its family leaves.
 	Draining State = "draining"
 	// Unheld: nobody holds it, or the session of its holder is over.
 	Unheld State = "unheld"
@@ -57,7 +61,7 @@ func (s State) Active() bool { return s == Held || s == Pinned || s == Draining 
 
 func (r *records) shard(name string, record lease.Shard, now time.Time) Shard {
 	s := Shard{
-		Name: name, Resource: record.Resource, Bucket: bucketOf(name), Holder: record.Holder, Epoch: record.Epoch,
+		Name: name, Lease: record.Name, Resource: record.Resource, Bucket: bucketOf(name), Holder: record.Holder, Epoch: record.Epoch,
 		Preferred: record.Pinned, Load: record.Load, State: r.state(name, record, now),
 	}
 	if !record.Acquired.IsZero() {
@@ -100,13 +104,25 @@ func (r *records) wantedElsewhere(shard, holder, pinned string) bool {
 	return slices.ContainsFunc(r.members, func(m *memberRecord) bool { return m.Pod == pinned && m.Takes(family) })
 }
 
-// retiring tells whether the shard is of a layout that its family leaves. Layouts
-// that follow each other differ in their number of buckets.
+// retiring tells whether the shard is of a layout that its family leaves, now that
+// the next one is prepared. Layouts that follow each other differ in their number
+// of buckets.
 func (r *records) retiring(shard string, record lease.Shard) bool {
 	family, bucket := lease.ParseShardName(shard)
 	layout := r.layout.Families[family]
-	return record.Sealed < layout.Generation &&
+	return layout.Sealing && record.Sealed < layout.Generation &&
 		slices.ContainsFunc(layout.From, func(old lease.Partitioning) bool { return old.Buckets == bucket.Of })
+}
+
+// hidden tells whether the shard is none to tell about, because nobody is to hold
+// it: not any more, being sealed, or not yet, while its layout is prepared.
+func (r *records) hidden(shard string, record lease.Shard) bool {
+	if record.Holder != "" {
+		return false
+	}
+	family, bucket := lease.ParseShardName(shard)
+	layout := r.layout.Families[family]
+	return record.Sealed > 0 || len(layout.From) > 0 && !layout.Sealing && layout.Buckets == bucket.Of
 }
 
 // bucketOf is the i-of-n in a shard's name.
@@ -122,16 +138,4 @@ func compareShards(a, b string) int {
 	return cmp.Or(
 		cmp.Compare(familyA, familyB), cmp.Compare(bucketA.Of, bucketB.Of), cmp.Compare(bucketA.Index, bucketB.Index),
 	)
-}
-
-// problemOf is what the shard's holder reports; of a shard that nobody holds,
-// what the first member reports that cannot.
-func problemOf(s Shard, reports map[string]string) string {
-	if s.State.Active() {
-		return reports[s.Holder]
-	}
-	for _, member := range slices.Sorted(maps.Keys(reports)) {
-		return reports[member]
-	}
-	return ""
 }

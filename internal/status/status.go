@@ -29,25 +29,16 @@ func Of(group, namespace string, leases []coordinationv1.Lease, now time.Time) S
 	s := Status{Group: group, Namespace: namespace, Members: []Member{}, Shards: []Shard{}}
 	held := map[string]int{}
 	for name, record := range r.shards {
-		problems := r.problems[name]
-		delete(r.problems, name)
-		if record.Sealed > 0 && record.Holder == "" {
-			continue // of an earlier layout: nobody will hold it again
+		if r.hidden(name, record) {
+			continue
 		}
 		shard := r.shard(name, record, now)
-		shard.Problem = problemOf(shard, problems)
 		if shard.State != Unheld {
 			held[shard.Holder]++
 		}
 		s.Shards = append(s.Shards, shard)
 	}
-	// What has no Lease yet, such as a type that is not served, is reported by
-	// the members alone.
-	for name, reports := range r.problems {
-		shard := Shard{Name: name, Bucket: bucketOf(name), State: Unheld}
-		shard.Problem = problemOf(shard, reports)
-		s.Shards = append(s.Shards, shard)
-	}
+	s.Shards = append(s.Shards, place(r.reports(), s.Shards)...)
 	for _, m := range r.members {
 		m.Shards = held[m.Identity]
 		s.Members = append(s.Members, m.Member)
@@ -66,30 +57,24 @@ type records struct {
 	sessions map[string]*memberRecord
 	shards   map[string]lease.Shard
 	layout   lease.Layout
-	// problems: shard -> member -> what fails there.
-	problems map[string]map[string]string
 }
 
 // memberRecord is a member with what its Lease says beyond the status.
 type memberRecord struct {
 	Member
-	loads map[string]int64 // by shard
+	loads    map[string]int64  // by shard
+	problems map[string]string // by shard or family
 }
 
 func decode(group string, leases []coordinationv1.Lease, now time.Time) records {
-	r := records{
-		sessions: map[string]*memberRecord{}, shards: map[string]lease.Shard{}, problems: map[string]map[string]string{},
-	}
+	r := records{sessions: map[string]*memberRecord{}, shards: map[string]lease.Shard{}}
 	for i := range leases {
 		switch l := &leases[i]; l.Labels[lease.LabelKind] {
 		case lease.KindMember:
 			record := lease.DecodeMember(l)
-			m := &memberRecord{Member: memberOf(record, now), loads: record.Load}
+			m := &memberRecord{Member: memberOf(record, now), loads: record.Load, problems: record.Problems}
 			r.members = append(r.members, m)
 			r.sessions[m.Identity] = m
-			if m.Current() {
-				r.addProblems(record.Problems, m.Member)
-			}
 		case lease.KindShard:
 			r.shards[strings.TrimPrefix(l.Name, group+".")] = lease.DecodeShard(l)
 		case lease.KindLayout:
@@ -97,14 +82,4 @@ func decode(group string, leases []coordinationv1.Lease, now time.Time) records 
 		}
 	}
 	return r
-}
-
-// addProblems takes in what a member reports.
-func (r *records) addProblems(reported map[string]string, m Member) {
-	for shard, problem := range reported {
-		if r.problems[shard] == nil {
-			r.problems[shard] = map[string]string{}
-		}
-		r.problems[shard][m.Identity] = m.Pod + ": " + problem
-	}
 }

@@ -128,7 +128,8 @@ func TestJSONIsStable(t *testing.T) {
       "shards": 2,
       "load": 750,
       "renewedAgo": "1s",
-      "state": "live"
+      "state": "live",
+      "problem": "b: cache"
     }
   ],
   "shards": [
@@ -185,7 +186,7 @@ func TestTable(t *testing.T) {
 		wide bool
 		want []string
 	}{
-		{"for people", false, []string{"Group g in namespace ns: 4 members, 10 shards", "ann-1", "0.75", "REVISION", "PIN", "late: Missing"}},
+		{"for people", false, []string{"Group g in namespace ns: 4 members, 10 shards", "ann-1", "0.75", "REVISION", "PIN", "late: Missing", "\nProblem of ann-1: b: cache\n"}},
 		{"wide", true, []string{"0.25", ann, "someone-else"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

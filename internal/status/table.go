@@ -22,6 +22,11 @@ func (s Status) Print(w io.Writer, wide bool, now time.Time) error {
 	if err := t.Flush(); err != nil {
 		return fmt.Errorf("printing the members: %w", err)
 	}
+	for _, m := range s.Members {
+		if m.Problem != "" {
+			fmt.Fprintf(w, "Problem of %s: %s\n", m.Pod, m.Problem)
+		}
+	}
 	fmt.Fprintln(w)
 	s.printShards(t, wide, now)
 	if err := t.Flush(); err != nil {

@@ -250,6 +250,43 @@ func TestGroupANameThatIsUsedAgainGoesToTheNewObjectsBucket(t *testing.T) {
 	}
 }
 
+// The watch was interrupted while an object was deleted and another made under its name: to the cache that is one update. It
+// is an end and a beginning, each for its own bucket, whatever the controller thinks of updates.
+func TestGroupAnUpdateWithAnotherUIDIsADeletionAndACreation(t *testing.T) {
+	red := func(o *unstructured.Unstructured) *unstructured.Unstructured {
+		o.SetLabels(map[string]string{"colour": "red"})
+		return o
+	}
+	isRed := func(u *unstructured.Unstructured) bool { return u.GetLabels()["colour"] == "red" }
+	for _, tc := range []struct {
+		name     string
+		concerns func(from, to *unstructured.Unstructured) bool
+		from, to *unstructured.Unstructured
+		want     string // where it is reconciled for that
+	}{
+		{"the next one is reconciled although no update concerns the controller", func(_, _ *unstructured.Unstructured) bool { return false }, red(object(widgets, "w")), red(object(widgets, "w")), "3-of-4"},
+		{"the next one is reconciled although the last one was not", nil, object(widgets, "w"), red(object(widgets, "w")), "3-of-4"},
+		{"the end of the last one is reconciled although the next one is not", nil, red(object(widgets, "w")), object(widgets, "w"), "0-of-4"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := newDivided(t, lease.ByUID, withUID(tc.from, "0"))
+				m := d.prepare("a")
+				d.do("add", m.Add(Controller{
+					Resource: widgets, Buckets: 4, Filter: isRed, Concerns: tc.concerns,
+					Reconcile: func(ctx context.Context, key Key) (Result, error) { return Result{}, d.find(ctx, key) },
+				}))
+				m.run()
+				d.shared(4, m)
+				d.forget()
+				d.update(widgets, withUID(tc.to, "f"))
+				d.expect("w", tc.want)
+				d.stop(m)
+			})
+		})
+	}
+}
+
 func TestGroupEventsOfAnotherTypeGoToTheBucketOfWhatTheyConcern(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDivided(t, lease.ByUID, withUID(object(widgets, "w"), "a"))
@@ -369,5 +406,30 @@ func TestGroupRefusesBucketsThatCannotBe(t *testing.T) {
 	err := newCluster(t).prepare("a").AddRole(Role{Name: "nightly.0-of-4", Run: func(context.Context) error { return nil }})
 	if err == nil || !strings.Contains(err.Error(), `name: "nightly.0-of-4" is not allowed`) {
 		t.Errorf("a role with a bucket's name: %v", err)
+	}
+}
+
+func TestGroupRefusesMoreShardsThanItIsMadeFor(t *testing.T) {
+	m := newCluster(t).prepare("a")
+	add := func(resource string, buckets int) error {
+		return m.Add(Controller{
+			Name: resource, Resource: schema.GroupVersionResource{Group: "example.com", Version: "v1", Resource: resource}, Buckets: buckets,
+			Reconcile: func(context.Context, Key) (Result, error) { return Result{}, nil },
+		})
+	}
+	for i, buckets := range []int{256, 256, 256, 231, 0} { // 0 is one, which makes 1000
+		if err := add(fmt.Sprintf("things%d", i), buckets); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := m.Add(Controller{Name: "another", Resource: m.controllers[0].Resource, Buckets: 256, Reconcile: m.controllers[0].Reconcile}); err != nil {
+		t.Errorf("another controller of the same shards is refused: %v", err)
+	}
+	for _, buckets := range []int{1, 256} {
+		err := add("more", buckets)
+		want := fmt.Sprintf(`controller "more": buckets: %d is not allowed: the types would have %d shards in all: use fewer buckets`, buckets, 1000+buckets)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
 	}
 }

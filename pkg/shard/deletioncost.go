@@ -32,20 +32,10 @@ var costBackoff = wait.Backoff{Duration: time.Second, Factor: 2, Jitter: 0.5, St
 // need: without it the Deployment picks any Pod, and its shards move once more.
 type costMark struct {
 	workload *workload
-	wanted   chan bool // the latest wish, if nobody has looked at it yet
+	wanted   latest // whether the Pod is to have it
 }
 
-func newCostMark(w *workload) *costMark { return &costMark{workload: w, wanted: make(chan bool, 1)} }
-
-// want says whether the Pod is to have the mark. It returns at once, and is called
-// by one goroutine at a time.
-func (m *costMark) want(yes bool) {
-	select {
-	case <-m.wanted: // nobody needs to know of that any more
-	default:
-	}
-	m.wanted <- yes
-}
+func newCostMark(w *workload) *costMark { return &costMark{workload: w, wanted: newLatest()} }
 
 // markLoop brings the mark to what was wished last, until ctx is done.
 func (m *costMark) markLoop(ctx context.Context) error {

@@ -23,7 +23,7 @@ func mark(ctx context.Context, t *testing.T, w *workload, wishes ...bool) {
 	t.Helper()
 	m := newCostMark(w)
 	for _, yes := range wishes {
-		m.want(yes)
+		m.wanted.say(yes)
 	}
 	ctx, stop := context.WithCancel(ctx)
 	ended := make(chan error)

@@ -31,9 +31,9 @@ type Group struct {
 	set     *informers.Set
 	metrics *metrics
 	driving lease.DriverOptions
-	// workload and cost are nil outside of any Pod.
-	workload *workload
-	cost     *costMark
+	// reviser and cost are nil outside of any Pod.
+	reviser *reviser
+	cost    *costMark
 	// obituary is what the others read in the Pod's status when this process has
 	// ended.
 	obituary string
@@ -120,7 +120,8 @@ func (g *Group) Informer(r schema.GroupVersionResource) *informers.Informer { re
 // errStarted: the set of shards is fixed while a group runs.
 var errStarted = errors.New("the group is running: add before Run")
 
-// Add adds a controller. It must be called before Run.
+// Add adds a controller. It must be called before Run. All types of a group have
+// [lease.MaxShards] shards at most.
 func (g *Group) Add(c Controller) error {
 	c.setDefaults()
 	if err := c.validate(); err != nil {
@@ -145,12 +146,29 @@ func (g *Group) Add(c Controller) error {
 	if slices.ContainsFunc(g.roles, func(have *role) bool { return have.Name == family }) {
 		return fmt.Errorf("controller %q: its shard %s has the name of a role: rename the role", c.Name, family)
 	}
+	if n := g.shardsWith(c); n > lease.MaxShards {
+		return fmt.Errorf("controller %q: buckets: %d is not allowed: the types would have %d shards in all: use fewer buckets, so that these are %d at most, or several groups",
+			c.Name, c.Buckets, n, lease.MaxShards)
+	}
 	w, err := newController(c, g.set, g.metrics)
 	if err != nil {
 		return err
 	}
 	g.controllers = append(g.controllers, w)
 	return nil
+}
+
+// shardsWith is how many shards all types have, with those of a controller that is
+// about to be added; g.mu is held.
+func (g *Group) shardsWith(c Controller) (n int) {
+	buckets := map[string]int{familyOf(c.Resource): c.Buckets}
+	for _, have := range g.controllers {
+		buckets[have.family] = have.Buckets // the same for all controllers of a type
+	}
+	for _, of := range buckets {
+		n += of
+	}
+	return n
 }
 
 // AddRole adds a role. It must be called before Run.
@@ -196,19 +214,20 @@ func (g *Group) Run(ctx context.Context) error {
 	}
 	base, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer stop(nil)
-	helpers, base := errgroup.WithContext(base)
+	loops, base := errgroup.WithContext(base)
 	g.base, g.tasks = base, &errgroup.Group{}
-	helpers.Go(func() error { return g.set.Run(base) })
-	helpers.Go(func() error { return g.reportLoop(base) })
+	loops.Go(func() error { return g.set.Run(base) })
+	loops.Go(func() error { return g.reportLoop(base) })
 	if g.cost != nil {
-		helpers.Go(func() error { return g.cost.markLoop(base) })
+		loops.Go(func() error { return g.cost.markLoop(base) })
+		loops.Go(func() error { return g.reviser.reviseLoop(base, g.driver.Revise) })
 	}
 	for _, c := range g.controllers {
 		if c.seen != nil {
-			helpers.Go(func() error { return c.seen.run(base, c.Observe) })
+			loops.Go(func() error { return c.seen.run(base, c.Observe) })
 		}
 	}
-	helpers.Go(func() error {
+	loops.Go(func() error {
 		leave, cancel := context.WithCancel(ctx)
 		defer cancel()
 		defer context.AfterFunc(base, cancel)() // another loop failed: leave in order even so
@@ -217,7 +236,7 @@ func (g *Group) Run(ctx context.Context) error {
 		stop(errLeft)
 		return err
 	})
-	err := helpers.Wait()
+	err := loops.Wait()
 	for _, c := range g.controllers {
 		c.release()
 	}

@@ -133,7 +133,8 @@ func (h *handler) Noted(e lease.Effect) {
 	case lease.Emptied:
 		log.Info("Replicas of a newer revision hold all that this one could", "emptied", e.Yes)
 		if h.cost != nil {
-			h.cost.want(e.Yes)
+			h.cost.wanted.say(e.Yes)
+			h.reviser.emptied.say(e.Yes)
 		}
 	case lease.Refused:
 		log.Error(nil, "The API server refuses a request on a Lease", "verb", e.Op.Verb, "lease", e.Op.Name, "for", e.Op.Why, "reason", e.Reason)

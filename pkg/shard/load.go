@@ -4,8 +4,14 @@
 package shard
 
 import (
+	"cmp"
+	"maps"
 	"math"
+	"slices"
+	"strconv"
 	"time"
+
+	"github.com/shardctl/shardctl/pkg/lease"
 )
 
 // How load is measured. What the others see of it decides who holds what, so it
@@ -25,6 +31,12 @@ const (
 	// loadShare is by which part of the published value the measured one has to be
 	// off for it to be replaced.
 	loadShare = 0.25
+	// maxLoads and maxLoadBytes bound what is published: the former by how many
+	// shards a group is made for, the latter below the 64 KiB of an annotation's
+	// value above which the others read none of it. Shards of common names reach the
+	// first; those of names longer than 50 characters the second.
+	maxLoads     = lease.MaxShards
+	maxLoadBytes = 60 << 10
 )
 
 // load is how busy one shard keeps its workers, in thousandths of a worker. It is
@@ -91,7 +103,8 @@ type heldShard struct {
 
 // look takes in for how long the workers of each shard were busy in the last
 // interval, and returns what is to be published of those that are held. An idle
-// shard is left out, unless a load of it is known elsewhere.
+// shard is left out, unless a load of it is known elsewhere. So are the lightest
+// where there are too many: they count as what they came with.
 func (all loads) look(held []heldShard, busy map[string]time.Duration, interval time.Duration) map[string]int64 {
 	published := map[string]int64{}
 	for _, h := range held {
@@ -111,5 +124,20 @@ func (all loads) look(held []heldShard, busy map[string]time.Duration, interval 
 			published[h.name] = l.published
 		}
 	}
-	return published
+	return heaviest(published)
+}
+
+// heaviest are those that can be published, at most maxLoads in maxLoadBytes.
+func heaviest(all map[string]int64) map[string]int64 {
+	names := slices.SortedFunc(maps.Keys(all), func(a, b string) int {
+		return cmp.Or(cmp.Compare(all[b], all[a]), cmp.Compare(a, b))
+	})
+	size := 0
+	for i, name := range names {
+		size += len(name) + len(strconv.FormatInt(all[name], 10)) + len(`"":,`)
+		if i >= maxLoads || size > maxLoadBytes {
+			delete(all, name)
+		}
+	}
+	return all
 }

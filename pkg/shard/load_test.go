@@ -5,12 +5,17 @@ package shard
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"maps"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/shardctl/shardctl/pkg/lease"
@@ -130,6 +135,47 @@ func TestLoadsAreThoseOfTheTermsThatAreHeld(t *testing.T) {
 		if !maps.Equal(step.got, step.want) {
 			t.Errorf("%s: published %v, want %v", step.name, step.got, step.want)
 		}
+	}
+}
+
+// All that is published can be read, and is of the heaviest.
+func TestLoadsOfTooManyShardsAreLeftOut(t *testing.T) {
+	for _, test := range []struct {
+		name         string
+		shards       int
+		suffix       string
+		least, limit int // of those that are published
+	}{
+		{"a few", 3, "", 3, 3},
+		{"as many as a group is made for", 1000, ".widgets.example.com.255-of-256", 1000, 1000},
+		{"more than that", 3000, "", 1000, 1000},
+		{"of long names", 1000, strings.Repeat("x", 250), 200, 999},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			name := func(i int) string { return fmt.Sprintf("%04d%s", i, test.suffix) }
+			all := map[string]int64{}
+			for i := range test.shards {
+				all[name(i)] = int64(loadStep * (i % 500)) // some are as heavy as others
+			}
+			told := heaviest(maps.Clone(all))
+			if len(told) < test.least || len(told) > test.limit {
+				t.Errorf("of %d loads %d are published, want %d to %d", test.shards, len(told), test.least, test.limit)
+			}
+			lightest := slices.Min(slices.Collect(maps.Values(told)))
+			for shard, load := range all {
+				if _, ok := told[shard]; !ok && load > lightest {
+					t.Errorf("the load %d is left out, although one of %d is published", load, lightest)
+				}
+			}
+			raw, err := json.Marshal(told)
+			if err != nil {
+				t.Fatal(err)
+			}
+			record := lease.DecodeMember(&coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{lease.AnnotationLoad: string(raw)}}})
+			if !maps.Equal(record.Load, told) {
+				t.Errorf("the others read %d of the %d loads that are published", len(record.Load), len(told))
+			}
+		})
 	}
 }
 

@@ -53,9 +53,9 @@ type GroupOptions struct {
 	// Revision orders versions of the program: shards never move to a lower one
 	// for balance. It is used only where the cluster does not say: outside of any
 	// Pod, for one without a Deployment, StatefulSet or DaemonSet, or if that may
-	// not be read. [Group.Run] looks for it, which takes the permissions to get
-	// pods and, as the case may be, replicasets.apps or controllerrevisions.apps in
-	// the Namespace. Default 0.
+	// not be read. [Group.Run] looks for it, at first and every few minutes, since a
+	// rollback changes it, which takes the permissions to get pods and, as the case
+	// may be, replicasets.apps or controllerrevisions.apps in the Namespace. Default 0.
 	Revision int64
 
 	// Balance says how evenly shards are spread, and how fast.

@@ -5,6 +5,7 @@ package shard
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"strings"
 	"testing"
@@ -75,5 +76,23 @@ func TestProblemsOfOneBucketStayWhenThoseOfAnotherGo(t *testing.T) {
 				t.Errorf("%q, want %q", got, tc.want)
 			}
 		})
+	}
+}
+
+func TestProblemsOfTooManyShardsAreLeftOut(t *testing.T) {
+	for _, failing := range []int{0, maxFailing, 10 * maxFailing} {
+		all := map[string]string{}
+		for i := range failing {
+			all[fmt.Sprintf("shard-%04d", i)] = "no database"
+		}
+		told := firstOf(all)
+		if want := min(failing, maxFailing); len(told) != want {
+			t.Errorf("of %d shards that fail %d are told, want %d", failing, len(told), want)
+		}
+		for i := range min(failing, maxFailing) {
+			if name := fmt.Sprintf("shard-%04d", i); told[name] == "" {
+				t.Errorf("of %d shards that fail %s is not told, although it is among the first", failing, name)
+			}
+		}
 	}
 }

@@ -93,7 +93,23 @@ func (g *Group) failures(ctx context.Context, waiting map[*controller]cacheWait)
 			all[r.Name] = reason
 		}
 	}
-	return all
+	return firstOf(all)
+}
+
+// maxFailing bounds of how many shards a heartbeat tells what does not work. If
+// hundreds fail at once, such as for want of a database, they fail for one reason,
+// and an object with more than 256 KiB of annotations would be refused: the
+// session would end because the work fails.
+const maxFailing = 100
+
+// firstOf leaves out the shards that are too many, the last by name.
+func firstOf(failing map[string]string) map[string]string {
+	if len(failing) > maxFailing {
+		for _, shard := range slices.Sorted(maps.Keys(failing))[maxFailing:] {
+			delete(failing, shard)
+		}
+	}
+	return failing
 }
 
 // held are the shards that this replica works for, or still does.

@@ -15,7 +15,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/klog/v2"
 
 	"github.com/shardctl/shardctl/pkg/lease"
 )
@@ -38,51 +37,35 @@ type revision struct {
 // errNoRevision: nothing in the cluster says which revision the Pod is of.
 var errNoRevision = errors.New("nothing says which revision the Pod is of")
 
-// An API server that gives no answer is asked again for some two minutes in all:
-// nothing can be led meanwhile either.
+// revisionBackoff: an API server that gives no answer is asked again for some two
+// minutes in all. Nothing can be led meanwhile either.
 var revisionBackoff = wait.Backoff{Duration: 200 * time.Millisecond, Factor: 1.5, Jitter: 0.5, Steps: 14}
 
-// revision asks the cluster which version this replica is of; what it does not say
-// is as configured. It comes before the first heartbeat, since a replica has one
-// revision for as long as it lives.
-func (w *workload) revision(ctx context.Context, configured int64) revision {
-	log := klog.FromContext(ctx)
-	found := revision{number: configured}
-	var reason error
+// revision asks the cluster which version this replica is of.
+func (w *workload) revision(ctx context.Context) (found revision, err error) {
 	// What it returns says only that there is an answer, or will be none.
 	_ = wait.ExponentialBackoffWithContext(ctx, revisionBackoff, func(ctx context.Context) (bool, error) {
-		var r revision
-		if r, reason = w.read(ctx); reason == nil {
-			found = r
-		}
-		return !passing(reason), nil
+		found, err = w.read(ctx)
+		return !passing(err), nil
 	})
-	switch permission := permissionFor("get", reason); {
-	case reason == nil:
-		log.Info("The revision is that of the Pod", "revision", found.number, "replicas", found.replicas)
-	case permission != "":
-		log.Info("The revision is the configured one, for want of a permission to read the Pod's", "revision", configured, "permission", permission, "err", reason)
-	default:
-		log.Info("The revision is the configured one", "revision", configured, "because", reason)
-	}
-	return found
+	return found, err
 }
 
 // runsAs says what Pod the replica runs in, if any.
 func (g *Group) runsAs(w *workload) {
 	if w != nil {
-		g.workload, g.cost = w, newCostMark(w)
+		g.reviser, g.cost = newReviser(w), newCostMark(w)
 	}
 }
 
 // join makes the driver, now that the cluster may be asked what this replica is.
 func (g *Group) join(ctx context.Context) error {
 	o := g.driving
-	if g.workload != nil {
-		found := g.workload.revision(ctx, g.opts.Revision)
+	if g.reviser != nil {
+		found := g.reviser.first(ctx, g.opts.Revision)
 		o.Election.Revision, o.Election.TargetReplicas = found.number, found.replicas
 		if found.marked {
-			g.cost.want(false) // that was for the last process of this Pod
+			g.cost.wanted.say(false) // that was for the last process of this Pod
 		}
 	}
 	driver, err := lease.NewDriver(o)

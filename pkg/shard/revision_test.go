@@ -109,7 +109,7 @@ func TestRevisionIsThatOfThePod(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			w, _ := runAs(test.objects...)
 			ctx, log := logged(t)
-			if got := w.revision(ctx, 1); got != test.want {
+			if got := newReviser(w).first(ctx, 1); got != test.want {
 				t.Errorf("got %+v, want %+v", got, test.want)
 			}
 			if lines := strings.Count(log.String(), "revision is"); lines != 1 {
@@ -123,7 +123,7 @@ func TestRevisionOfANamesakeIsNotTaken(t *testing.T) {
 	namesake := podOf("ReplicaSet", "set", nil)
 	namesake.UID = "another"
 	w, _ := runAs(namesake, replicaSet(nil, map[string]string{annotationRevision: "12"}))
-	if got := w.revision(t.Context(), 1); got.number != 1 {
+	if got := newReviser(w).first(t.Context(), 1); got.number != 1 {
 		t.Errorf("the revision is %d, want the configured one, for the Pod is another", got.number)
 	}
 }
@@ -133,7 +133,7 @@ func TestRevisionThatMayNotBeReadNamesThePermission(t *testing.T) {
 		w, client := runAs(podOf("ReplicaSet", "set", nil), replicaSet(nil, map[string]string{annotationRevision: "12"}))
 		refuse(client, "get", resource)
 		ctx, log := logged(t)
-		if got := w.revision(ctx, 5); got.number != 5 {
+		if got := newReviser(w).first(ctx, 5); got.number != 5 {
 			t.Errorf("without the permission to get %s the revision is %d, want the configured one", resource, got.number)
 		}
 		if !strings.Contains(log.String(), `permission="get `+resource) {
@@ -152,7 +152,7 @@ func TestRevisionIsAwaitedWhileTheAPIServerGivesNoAnswer(t *testing.T) {
 			}
 			return false, nil, nil
 		})
-		if got := w.revision(t.Context(), 1); got.number != 12 {
+		if got := newReviser(w).first(t.Context(), 1); got.number != 12 {
 			t.Errorf("the revision is %d, want 12, which could be read after half a minute", got.number)
 		}
 	})
@@ -165,7 +165,7 @@ func TestRevisionIsNotAwaitedForever(t *testing.T) {
 			return true, nil, errors.New("connection refused")
 		})
 		began := time.Now()
-		if got := w.revision(t.Context(), 4); got.number != 4 {
+		if got := newReviser(w).first(t.Context(), 4); got.number != 4 {
 			t.Errorf("the revision is %d, want the configured one", got.number)
 		}
 		if took := time.Since(began); took > 4*time.Minute {
@@ -206,19 +206,24 @@ func TestGroupJoinsWithTheRevisionOfItsPod(t *testing.T) {
 	})
 }
 
+// prepareBoth makes a replica with a controller for both types, that does not run yet.
+func (c *cluster) prepareBoth(name string) *member {
+	c.t.Helper()
+	m := c.prepare(name)
+	for _, gvr := range []schema.GroupVersionResource{widgets, gadgets} {
+		if err := m.Add(Controller{Resource: gvr, Reconcile: func(context.Context, Key) (Result, error) { return Result{}, nil }}); err != nil {
+			c.t.Fatal(err)
+		}
+	}
+	return m
+}
+
 func TestShardsMoveToTheNewRevisionAndTheOldPodIsMarked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t)
-		old, updated := c.prepare("old"), c.prepare("new")
+		old, updated := c.prepareBoth("old"), c.prepareBoth("new")
 		pod := old.inReplicaSet("1", "1")
 		updated.inReplicaSet("2", "1")
-		for _, m := range []*member{old, updated} {
-			for _, gvr := range []schema.GroupVersionResource{widgets, gadgets} {
-				if err := m.Add(Controller{Resource: gvr, Reconcile: func(context.Context, Key) (Result, error) { return Result{}, nil }}); err != nil {
-					t.Fatal(err)
-				}
-			}
-		}
 		old.run()
 		c.eventually(firstStart, "the old replica holds everything", func() bool { return len(old.holds()) == 2 })
 		if got := costOf(t, pod); got != "none" {

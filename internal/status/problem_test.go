@@ -1,0 +1,94 @@
+// Copyright The shardctl Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package status
+
+import (
+	"strings"
+	"testing"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+
+	"github.com/shardctl/shardctl/pkg/lease"
+)
+
+// reporting is a member that serves everything, and reports problems.
+func reporting(identity, problems string) coordinationv1.Lease {
+	return ready(identity, "a,b,c,d", lease.AnnotationProblems, problems)
+}
+
+// problems are those that a status tells, of members and then of shards.
+func problems(s Status) string {
+	var all []string
+	for _, m := range s.Members {
+		if m.Problem != "" {
+			all = append(all, m.Pod+" = "+m.Problem)
+		}
+	}
+	for _, sh := range s.Shards {
+		if sh.Problem != "" {
+			all = append(all, sh.Name+" = "+sh.Problem)
+		}
+	}
+	return strings.Join(all, " | ")
+}
+
+func TestWhereAProblemIsTold(t *testing.T) {
+	type leases = []coordinationv1.Lease
+	const cache, fails = `{"a":"cache"}`, `{"a.0-of-2":"1 failing"}`
+	first, second := shardLease("a.0-of-2", ann, ann, 1), shardLease("a.1-of-2", ann, ann, 1)
+	bobs, nobodys := shardLease("a.1-of-2", bob, bob, 1), shardLease("a.1-of-2", "", "", 1)
+	for _, tc := range []struct {
+		name   string
+		leases leases
+		want   string
+	}{
+		{"of a bucket, by its holder", leases{reporting(ann, fails), first, second}, "a.0-of-2 = ann-1: 1 failing"},
+		{"of a bucket, by somebody else", leases{reporting(bob, fails), ready(ann, "a"), first, bobs}, ""},
+		{"of a bucket that is no more", leases{reporting(ann, `{"a.2-of-4":"1 failing"}`), first, second}, ""},
+		{"of a family, by the holder of all", leases{reporting(ann, cache), first, second}, "a.0-of-2 = ann-1: cache | a.1-of-2 = ann-1: cache"},
+		{"of a family, by the holder of one", leases{reporting(ann, cache), ready(bob, "a"), first, bobs}, "a.0-of-2 = ann-1: cache"},
+		{"of a family, by who holds none, and one is unheld", leases{reporting(bob, cache), ready(ann, "a"), first, nobodys}, "a.1-of-2 = bob-2: cache"},
+		{"of a family, by who holds none of those that are held", leases{reporting(bob, cache), ready(ann, "a"), first, second}, "bob-2 = a: cache"},
+		{
+			"of a family, where a bucket has its own",
+			leases{reporting(ann, `{"a":"cache","a.0-of-2":"1 failing"}`), first, second},
+			"a.0-of-2 = ann-1: 1 failing | a.1-of-2 = ann-1: cache",
+		},
+		{"of one in one piece, by its holder", leases{reporting(ann, cache), shardLease("a", ann, ann, 1)}, "a = ann-1: cache"},
+		{"of one in one piece, by somebody else", leases{reporting(bob, cache), ready(ann, "a"), shardLease("a", ann, ann, 1)}, "bob-2 = a: cache"},
+		{"of one without any shard, by all", leases{reporting(bob, cache), reporting(ann, cache)}, "a = ann-1: cache"},
+		{
+			"of many, by who holds none",
+			leases{
+				reporting(bob, `{"a":"cache","b":"cache","c":"cache"}`), ready(ann, "a,b,c"),
+				shardLease("a", ann, ann, 1), shardLease("b", ann, ann, 1), shardLease("c", ann, ann, 1),
+			},
+			"bob-2 = a: cache, and 2 more",
+		},
+		{
+			"by a session that is over",
+			leases{annotated(reporting(bob, cache), lease.AnnotationEnded, bob), shardLease("a", "", "", 1)},
+			"",
+		},
+		{
+			"of one of which only an earlier layout is left",
+			leases{reporting(ann, cache), annotated(shardLease("a.0-of-2", "", "", 1), lease.AnnotationSealed, "2")},
+			"a = ann-1: cache",
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if got := problems(Of("g", "ns", tc.leases, now)); got != tc.want {
+				t.Errorf("%s\nwant %s", got, tc.want)
+			}
+		})
+	}
+}
+
+// Nobody could be given such a shard: it only tells why there is none.
+func TestAShardWithoutALeaseStandsForAFamilyThatHasNone(t *testing.T) {
+	shards := Of("g", "ns", []coordinationv1.Lease{reporting(ann, `{"a":"cache","b":"Missing"}`), shardLease("a.0-of-2", ann, ann, 1)}, now).Shards
+	if len(shards) != 2 || shards[0].Lease != "g.a.0-of-2" || shards[1].Name != "b" || shards[1].Lease != "" || shards[1].State != Unheld {
+		t.Errorf("the shards are %+v, want a.0-of-2, and b without a Lease", shards)
+	}
+}
