@@ -175,7 +175,9 @@ type Election struct {
 	parts   map[string]*part // shards of the families
 	shards  []string         // their names, sorted
 	strays  []string         // Leases of earlier layouts
-	stale   []string         // shards of earlier layouts in the record
+	// outlived are families of which Leases tell of later layouts than the record.
+	outlived map[string]bool
+	stale    []string // shards of earlier layouts in the record
 	// strayed is the version of the view in which these were looked for, straysAt
 	// when.
 	strayed  uint64

@@ -78,7 +78,7 @@ func (e *Election) partition() {
 	}
 	e.shape = seen
 	e.parts = map[string]*part{}
-	e.strays, e.stale, e.strayed = nil, nil, 0
+	e.strays, e.stale, e.outlived, e.strayed = nil, nil, nil, 0
 	for _, family := range e.serves {
 		if l, ok := e.layoutOf(family); ok {
 			e.partitionBy(family, l)
@@ -305,7 +305,7 @@ func (e *Election) needed(known *entry) bool {
 	}
 	return slices.ContainsFunc(e.shards, func(shard string) bool {
 		p, heir := e.parts[shard], e.shardEntry(shard)
-		return p.family == family && p.use == inUse && (p.bucket.Of != b.Of || p.bucket.By != b.By) && p.bucket.Overlaps(b) &&
+		return p.family == family && p.use == inUse && heir != known && (p.bucket.Of != b.Of || p.bucket.By != b.By) && p.bucket.Overlaps(b) &&
 			(heir == nil || heir.shard.Generation < known.shard.Sealed && e.view.who(heir.shard.Holder).record == "")
 	})
 }
@@ -314,7 +314,8 @@ func (e *Election) needed(known *entry) bool {
 const straysInterval = time.Second
 
 // findStrays finds what is left of earlier layouts: Leases, entries of the record
-// without one, and claims on shards that are no more. Nothing waits for that.
+// without one, and claims on shards that are no more; and traces of later ones than
+// the record tells of, because it was restored.
 func (e *Election) findStrays() {
 	if e.strayed == e.view.version {
 		return
@@ -324,11 +325,14 @@ func (e *Election) findStrays() {
 		return
 	}
 	e.strayed, e.straysAt = e.view.version, e.now
-	e.strays, e.stale = nil, nil
+	e.strays, e.stale, e.outlived = nil, nil, map[string]bool{}
 	for _, family := range e.serves {
 		for _, l := range e.leasesOf(family) {
 			if e.parts[ShardName(family, l.bucket)] == nil {
 				e.strays = append(e.strays, l.lease.Name)
+			}
+			if max(l.shard.Sealed, l.shard.Generation) > e.layouts[family].Generation {
+				e.outlived[family] = true
 			}
 		}
 		if l, ok := e.layouts[family]; !ok || len(l.From) > 0 {

@@ -123,7 +123,7 @@ func (e *Election) nextFamily(family string, record *entry) (next LayoutFamily, 
 	switch {
 	case remembered && (!ok || have.before(known)): // made anew, or restored
 		return e.succeed(family, known, generation), true
-	case e.untold(family): // restored, and nobody remembers what was before
+	case e.untold(family) || e.outlived[family]: // restored, and nobody remembers what was before
 		return e.succeed(family, have, generation), true
 	case len(have.From) > 0 && !have.Sealing:
 		next = have

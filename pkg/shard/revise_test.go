@@ -153,18 +153,25 @@ func TestRevisionThatStaysIsNotSaidAndSeldomRead(t *testing.T) {
 func TestRevisionThatCannotBeReadStays(t *testing.T) {
 	replicaSets := schema.GroupResource{Group: "apps", Resource: "replicasets"}
 	for _, test := range []struct {
-		name string
-		err  error
+		name  string
+		err   func(attempt int) error
+		times int // that it is asked for at a time
 	}{
-		{"no permission", apierrors.NewForbidden(replicaSets, "set", errors.New("no"))},
-		{"it is gone", apierrors.NewNotFound(replicaSets, "set")},
-		{"no answer", errors.New("connection refused")},
+		{"no permission", func(int) error { return apierrors.NewForbidden(replicaSets, "set", errors.New("no")) }, 1},
+		{"it is gone", func(int) error { return apierrors.NewNotFound(replicaSets, "set") }, 1},
+		{"no answer", func(port int) error { return fmt.Errorf("read tcp 10.0.0.1:%d: connection reset", port) }, revisionBackoff.Steps},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				failing := false
+				failing, failures := false, 0
 				f := follow(t, func(client *fake.Clientset) {
-					client.PrependReactor("get", "replicasets", func(k8stesting.Action) (bool, runtime.Object, error) { return failing, nil, test.err })
+					client.PrependReactor("get", "replicasets", func(k8stesting.Action) (bool, runtime.Object, error) {
+						if !failing {
+							return false, nil, nil
+						}
+						failures++
+						return true, nil, test.err(failures)
+					})
 				})
 				failing = true
 				f.emptied.say(true) // which makes it ask no more often
@@ -175,6 +182,9 @@ func TestRevisionThatCannotBeReadStays(t *testing.T) {
 				}
 				if n := strings.Count(f.log.String(), "stays as it was"); n != 1 {
 					t.Errorf("it was told %d times, want once:\n%s", n, f.log.String())
+				}
+				if limit := int(24*time.Hour/revisionInterval) * test.times; failures > limit {
+					t.Errorf("it was asked for %d times in a day, want %d at most", failures, limit)
 				}
 				failing = false
 				note(t, f.client, "14", "3")
