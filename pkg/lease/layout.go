@@ -175,7 +175,7 @@ func (e *Election) succeed(family string, known LayoutFamily, generation int64) 
 		}
 	}
 	next.From = slices.DeleteFunc(next.From, func(old Partitioning) bool { return old == next.Partitioning })
-	next.Sealing = next.Sealing && len(next.From) > 0
+	next.Sealing = len(next.From) > 1 || next.Sealing && len(next.From) > 0
 	return next
 }
 
