@@ -60,10 +60,6 @@ func (g *group) drain(ctx context.Context, out io.Writer, now snapshot, asked st
 	if err != nil {
 		return err
 	}
-	if m.State == status.Ended {
-		fmt.Fprintf(out, "member %s has ended already: it holds nothing\n", m.Pod)
-		return nil
-	}
 	changed, err := g.annotate(ctx, m.Lease, lease.AnnotationCordoned, "true", func(*coordinationv1.Lease) error { return nil })
 	switch {
 	case err != nil:
@@ -90,17 +86,20 @@ func drained(of status.Member) progress {
 		left := s.namedBy(of)
 		most = max(most, len(left))
 		switch {
-		case !ok:
+		case !ok && len(left) == 0:
 			return "", fmt.Sprintf("member %s has left: it holds nothing", of.Pod), nil
-		case m.State == status.Ended:
+		case ok && m.State == status.Ended: // and stays so: it is cordoned, should it come back
 			return "", fmt.Sprintf("member %s has ended: it holds nothing", of.Pod), nil
 		case m.State == status.Live:
-			return "", "", errors.New("somebody has uncordoned it meanwhile")
+			return "", "", errors.New("it is not cordoned any more: somebody has uncordoned it, or deleted its Lease, meanwhile")
 		case len(left) == 0:
 			return "", fmt.Sprintf("member %s holds nothing", of.Pod), nil
 		}
 		missing = fmt.Sprintf("%d of %d shards left: ", len(left), most)
-		if m.State == status.Lapsed {
+		switch {
+		case !ok: // that proves nothing: it may be about to make it anew
+			return missing + listed(left) + "; the member's Lease is gone: others are to take them over", "", nil
+		case m.State == status.Lapsed:
 			return missing + listed(left) + "; the member has lapsed: others are to take them over", "", nil
 		}
 		return missing + s.whereTo(of, left), "", nil

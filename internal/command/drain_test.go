@@ -79,7 +79,7 @@ func TestDrainWithoutWaiting(t *testing.T) {
 func TestDrainOfAMemberThatHasEnded(t *testing.T) {
 	api := serve(member("x", lease.AnnotationEnded, identity("x")), shardOf("a", "x"))
 	out, err := api.drain(t, "x", patience{timeout: time.Minute})
-	if _, cordoned := api.annotation(t, member("x"), lease.AnnotationCordoned); err != nil || cordoned || out != "member x has ended already: it holds nothing\n" {
+	if _, cordoned := api.annotation(t, member("x"), lease.AnnotationCordoned); err != nil || !cordoned || out != "member x is cordoned\nmember x has ended: it holds nothing\n" {
 		t.Errorf("it said %q, error %v, and cordoned it: %t", out, err, cordoned)
 	}
 }
@@ -99,7 +99,8 @@ func TestWhatADrainWaitsFor(t *testing.T) {
 	}{
 		{"others can take all", leases{cordoned, member("y"), shardOf("a", "x"), shardOf("b.1-of-2", "x")}, "2 of 2 shards left: a, b.1-of-2", ""},
 		{"it holds nothing", leases{cordoned, member("y"), shardOf("a", "y")}, "", "member x holds nothing"},
-		{"it has left", leases{member("y"), shardOf("a", "x")}, "", "member x has left: it holds nothing"},
+		{"it has left", leases{member("y"), shardOf("a", "y")}, "", "member x has left: it holds nothing"},
+		{"its Lease was deleted", leases{member("y"), shardOf("a", "x")}, "1 of 1 shards left: a; the member's Lease is gone: others are to take them over", ""},
 		{"it has ended", leases{member("x", lease.AnnotationEnded, identity("x")), shardOf("a", "x")}, "", "member x has ended: it holds nothing"},
 		{"it has lapsed", leases{lapsed, member("y"), shardOf("a", "x")}, "1 of 1 shards left: a; the member has lapsed: others are to take them over", ""},
 		{"a new session, before it claims its shards anew", leases{again, member("y"), shardOf("a", "x")}, "1 of 1 shards left: a", ""},
@@ -131,7 +132,7 @@ func TestWhatADrainWaitsFor(t *testing.T) {
 func TestDrainEndsWhenTheMemberIsUncordoned(t *testing.T) {
 	s := snapshotOf(member("x"), shardOf("a", "x"))
 	_, _, err := drained(s.Members[0])(s)
-	says(t, err, "uncordoned it meanwhile")
+	says(t, err, "not cordoned any more")
 }
 
 func TestUncordon(t *testing.T) {
