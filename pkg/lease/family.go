@@ -299,13 +299,16 @@ func (e *Election) predecessors(shard string, known *entry) []familyLease {
 // needed tells whether a sealed Lease has to stay because some bucket that has keys
 // from it was not claimed since: that claim is to tell what was left here.
 func (e *Election) needed(known *entry) bool {
+	if known.shard.Epoch == 0 {
+		return false // nobody ever had it
+	}
 	family, b := ParseShardName(known.lease.Name[len(e.cfg.Group)+1:])
 	if b.Of > 0 {
 		b.By = cmp.Or(known.shard.Partition, ByUID)
 	}
 	return slices.ContainsFunc(e.shards, func(shard string) bool {
 		p, heir := e.parts[shard], e.shardEntry(shard)
-		return p.family == family && p.use == inUse && heir != known && (p.bucket.Of != b.Of || p.bucket.By != b.By) && p.bucket.Overlaps(b) &&
+		return p.family == family && p.use == inUse && heir != known && p.bucket.Of != b.Of && p.bucket.Overlaps(b) &&
 			(heir == nil || heir.shard.Generation < known.shard.Sealed && e.view.who(heir.shard.Holder).record == "")
 	})
 }
