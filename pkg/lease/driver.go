@@ -52,8 +52,13 @@ const defaultLeaveTimeout = 25 * time.Second
 var ErrNotLeft = errors.New("not everything was handed over in time: the session was left to expire")
 
 const (
-	// maxRequests bounds the requests under way, heartbeats excepted.
-	maxRequests = 256
+	// maxRequests bounds the requests under way, heartbeats and renewals excepted.
+	// More would not be answered sooner: they wait in the API server, and the
+	// heartbeats of the whole group wait there behind them.
+	maxRequests = 32
+	// maxRenewals bounds the renewals under way of terms that are renewed one by
+	// one. They must not wait for their turn, however slow the API server is.
+	maxRenewals = 256
 	// maxBatch bounds the events that are taken at once, and those that wait. When
 	// hundreds of shards change hands the machine would look at all of them after
 	// each event, and its own heartbeat would wait behind the others.
@@ -82,6 +87,7 @@ type Driver struct {
 	waiting  []Event // scratch of batch
 	queue    []Op    // requests that wait for one of maxRequests
 	underway int
+	renewing map[uint64]bool // renewals under way, by ID, which underway does not count
 	left     bool
 }
 
@@ -110,6 +116,7 @@ func NewDriver(o DriverOptions) (*Driver, error) {
 		machine:  machine,
 		own:      machine.own,
 		terms:    map[string]*Validity{},
+		renewing: map[uint64]bool{},
 		events:   make(chan Event, maxBatch),
 		newest:   make(chan string),
 		ended:    make(chan struct{}),
@@ -213,12 +220,37 @@ func (d *Driver) batch(first Event) []Event {
 		events = append(events, <-d.events) // nobody else takes any
 	}
 	for _, ev := range events {
-		if _, ok := ev.(Replied); ok {
-			d.underway--
+		if reply, ok := ev.(Replied); ok {
+			d.answered(reply.ID)
 		}
 	}
 	d.waiting = events
 	return events
+}
+
+// admit tells whether a request may be sent now, and counts it.
+func (d *Driver) admit(op Op) bool {
+	switch {
+	case op.Keeps:
+		if len(d.renewing) >= maxRenewals {
+			return false
+		}
+		d.renewing[op.ID] = true
+		return true
+	case op.Name != d.own && d.underway >= maxRequests:
+		return false
+	}
+	d.underway++
+	return true
+}
+
+// answered makes room for another request.
+func (d *Driver) answered(id uint64) {
+	if d.renewing[id] {
+		delete(d.renewing, id)
+		return
+	}
+	d.underway--
 }
 
 // step feeds the machine and carries out what it decides.
@@ -287,15 +319,14 @@ func (d *Driver) endTerm(shard string) {
 }
 
 // dispatch starts requests that may be started: the own heartbeat at once, the
-// others up to maxRequests.
+// others up to a limit.
 func (d *Driver) dispatch(work context.Context, g *errgroup.Group) {
 	waiting := d.queue[:0]
 	for _, op := range d.queue {
-		if op.Name != d.own && d.underway >= maxRequests {
+		if !d.admit(op) {
 			waiting = append(waiting, op)
 			continue
 		}
-		d.underway++
 		g.Go(func() error {
 			d.request(work, op)
 			return nil

@@ -174,6 +174,8 @@ type Op struct {
 	Name  string
 	Lease *coordinationv1.Lease // what is written, or whose UID and resourceVersion a Delete demands
 	Stamp Stamp
+	// Keeps says that it renews a term: it must not wait behind other requests.
+	Keeps bool
 	// Why says in a few words what the request is for.
 	Why string
 }

@@ -77,7 +77,7 @@ func (e *Election) renewTerm(c *claim, known *entry) {
 	sent := e.now
 	c.next = sent.Add(e.cfg.Timings.RenewInterval)
 	e.wakeAt(c.next)
-	op := Op{Verb: Update, Name: known.lease.Name, Lease: known.lease.DeepCopy(), Stamp: StampRenew, Why: "renew"}
+	op := Op{Verb: Update, Name: known.lease.Name, Lease: known.lease.DeepCopy(), Stamp: StampRenew, Keeps: true, Why: "renew"}
 	e.byItself(c, op.Lease)
 	epoch := c.term.Epoch
 	e.send(op, func(r Replied) {
