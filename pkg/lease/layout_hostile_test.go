@@ -66,6 +66,33 @@ func TestLateClaimByADeletedRecord(t *testing.T) {
 	}
 }
 
+// A reply to the deletion of a Lease comes when the Lease of that name has long been
+// made anew: it is not about that.
+func TestLateReplyToADeletion(t *testing.T) {
+	s := divided(t, 4, "a", "b")
+	s.redivide(2, lease.ByUID)
+	s.Run(2 * time.Second)
+	late := 0
+	s.Fate = func(_ *sim.Replica, op lease.Op) (sim.Fate, bool) {
+		if op.Verb != lease.Delete {
+			return sim.Fate{}, false
+		}
+		late++
+		return sim.Fate{Request: time.Millisecond, Reply: time.Second}, true
+	}
+	s.redivide(4, lease.ByUID)
+	s.Run(2 * lease.Default.LeaseDuration)
+	s.isDivided(4)
+	if late == 0 {
+		t.Fatal("no Lease was made anew")
+	}
+	s.Forget()
+	s.Run(10 * time.Second)
+	if sent := s.Checks.Requests; len(sent) != 1 || sent["heartbeat"] == 0 {
+		t.Errorf("the group sent %v, want heartbeats only", sent)
+	}
+}
+
 // In a rolling update that changes the number, the first new replica does not get
 // the whole family, which would be divided anew for it alone.
 func TestFirstOfANewRevisionDoesNotGetAll(t *testing.T) {
