@@ -120,14 +120,14 @@ func (e *Election) actTerm(c *claim, known *entry, plan Plan) {
 }
 
 const (
-	// minHandOvers is how many shards are handed over at a time, or one in
-	// handOverShare where that is more. All others are worked for meanwhile: with
+	// minHandOffs is how many shards are handed over at a time, or one in
+	// handOffShare where that is more. All others are worked for meanwhile: with
 	// 50 at once, each would be without a holder for as long as all 50 writes take.
-	minHandOvers  = 8
-	handOverShare = 16
-	// handOverPatience is how long one counts whose work, or write, takes longer, so
+	minHandOffs  = 8
+	handOffShare = 16
+	// handOffPatience is how long one counts whose work, or write, takes longer, so
 	// that slow ones do not add up.
-	handOverPatience = 200 * time.Millisecond
+	handOffPatience = 200 * time.Millisecond
 )
 
 // mayDrain tells whether one more shard may be handed over now.
@@ -135,7 +135,7 @@ func (e *Election) mayDrain(c *claim, cause Cause) bool {
 	if cause == CauseLayout && e.heirsAwaitAll(c) {
 		return true
 	}
-	return e.handing < max(minHandOvers, len(e.order)/handOverShare)
+	return e.handing < max(minHandOffs, len(e.order)/handOffShare)
 }
 
 // heirsAwaitAll tells whether what takes the place of a shard has to wait for all
@@ -145,11 +145,11 @@ func (e *Election) heirsAwaitAll(c *claim) bool {
 	return l.Buckets == 0 || slices.ContainsFunc(l.From, func(old Partitioning) bool { return old.Buckets == 0 || old.By != l.By })
 }
 
-// countHandOvers counts those under way.
-func (e *Election) countHandOvers() {
+// countHandOffs counts those under way.
+func (e *Election) countHandOffs() {
 	e.handing = 0
 	for _, c := range e.order {
-		patient := c.asked.Add(handOverPatience)
+		patient := c.asked.Add(handOffPatience)
 		if (c.giving || c.phase == draining) && e.now < patient {
 			e.handing++
 			e.wakeAt(patient)

@@ -19,6 +19,12 @@
 // label, so one list-watch shows them all in the one order in which they were
 // written. Nobody polls.
 //
+// What a replica is configured for is families of shards: a resource type or a
+// role. A type may be divided into buckets, each of which is a shard; how, the
+// layout record says, whatever replicas are configured for. It is changed in two
+// phases: see family.go, and docs/design/004-buckets.md for why no key has two
+// owners meanwhile.
+//
 // # Invariants
 //
 // The rules R1 to R15 of the design are named where they are kept. In short:
@@ -33,6 +39,8 @@
 //     above all that have ended here; it is over as soon as a write that gives
 //     the shard away is sent.
 //   - Creating a shard Lease grants nothing.
+//   - A bucket is claimed only when all Leases of the last layout that it overlaps
+//     are sealed, by compare-and-swap on each.
 //   - No wall-clock time is ever read: the machine does not even see one.
 //
 // # Tests

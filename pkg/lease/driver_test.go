@@ -100,7 +100,7 @@ func (p *peer) said(what string) bool {
 func evenly(s Snapshot) Plan {
 	plan, load := Plan{}, map[string]int{}
 	for _, shard := range s.Shards {
-		if shard.Holder != "" && slices.ContainsFunc(s.Members, func(m Candidate) bool { return m.Identity == shard.Holder && m.Takes(shard.Name) }) {
+		if shard.Holder != "" && slices.ContainsFunc(s.Members, func(m Candidate) bool { return m.Identity == shard.Holder && m.Takes(shard.Family) }) {
 			plan[shard.Name] = shard.Holder
 			load[shard.Holder]++
 		}
@@ -108,7 +108,7 @@ func evenly(s Snapshot) Plan {
 	for _, shard := range s.Shards {
 		var best *Candidate
 		for i := range s.Members {
-			if m := &s.Members[i]; m.Takes(shard.Name) && (best == nil || cmp.Compare(load[m.Identity], load[best.Identity]) < 0) {
+			if m := &s.Members[i]; m.Takes(shard.Family) && (best == nil || cmp.Compare(load[m.Identity], load[best.Identity]) < 0) {
 				best = m
 			}
 		}

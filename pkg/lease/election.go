@@ -163,7 +163,7 @@ type Election struct {
 	leaving bool
 	left    bool
 	emptied bool // as it was last told
-	handing int  // hand-overs under way, as of the last look
+	handing int  // hand-offs under way, as of the last look
 
 	families   map[string]ShardSpec // those that this replica serves
 	serves     []string             // their names, sorted
@@ -320,7 +320,7 @@ func (e *Election) act() {
 	e.partition()
 	e.findStrays()
 	plan := e.plan()
-	e.countHandOvers()
+	e.countHandOffs()
 	for _, c := range e.order {
 		e.actClaim(c, plan)
 	}

@@ -33,10 +33,12 @@ var fuzzSeeds = [][]byte{
 	script(LeaseMode, start, settle),
 	script(SessionMode, start, settle, []byte{do(doLeave, 0), do(doDrain, 0), 0, do(doDrain, 0), 1}, settle),
 	script(LeaseMode, start, settle, []byte{do(doLeave, 0), do(doDrain, 0), 0, do(doDrain, 0), 1}, settle),
-	script(SessionMode, start, settle, []byte{do(doTick, 6)}, settle),                         // a lapse, and the next session
-	script(LeaseMode, start, settle, []byte{do(doWrite, 1), 1, 2, 1, 0, 5, 0}, settle),        // somebody takes a shard
-	script(LeaseMode, start, settle, []byte{do(doRemove, 1), 2}, settle),                      // a Lease is deleted
-	script(SessionMode, start, settle, []byte{do(doConfigure, 1), 1, do(doDrain, 1)}, settle), // a shard is removed
+	script(SessionMode, start, settle, []byte{do(doTick, 6)}, settle),                                       // a lapse, and the next session
+	script(LeaseMode, start, settle, []byte{do(doWrite, 1), 1, 2, 1, 0, 5, 0}, settle),                      // somebody takes a shard
+	script(LeaseMode, start, settle, []byte{do(doRemove, 1), 2}, settle),                                    // a Lease is deleted
+	script(SessionMode, start, settle, []byte{do(doConfigure, 1), 0, 0, 1, do(doDrain, 1)}, settle),         // a shard is removed
+	script(SessionMode, start, settle, []byte{do(doConfigure, 1), 0, 0, 4, do(doDrain, 1)}, settle, settle), // and one is divided
+	script(LeaseMode, start, settle, []byte{do(doConfigure, 1), 0, 0, 5, do(doDrain, 1)}, settle, settle),
 	script(LeaseMode, start, settle, []byte{do(doDie, 0), 3}, settle),
 }
 

@@ -111,7 +111,9 @@ func (w *fuzzWorld) next() []Event {
 			Problems: one(w.tape, nil, map[string]string{"": strings.Repeat("x", 100)}),
 		}}
 	case doConfigure:
-		return []Event{Configured{Shards: one(w.tape, nil, []ShardSpec{{Name: "a"}}, []ShardSpec{{Name: "a"}, {Name: "b"}}, []ShardSpec{{Name: "z", Resource: "zs"}})}}
+		revised := Revised{Revision: one(w.tape, int64(0), 7, math.MinInt64), TargetReplicas: one(w.tape, 0, 3, math.MinInt)}
+		return []Event{revised, Configured{Shards: one(w.tape, nil, []ShardSpec{{Name: "a"}}, []ShardSpec{{Name: "a"}, {Name: "b"}}, []ShardSpec{{Name: "z", Resource: "zs"}},
+			[]ShardSpec{{Name: "a", Buckets: 2}}, []ShardSpec{{Name: "a", Buckets: 3, Partition: ByKey}, {Name: "b"}})}}
 	case doDrain:
 		return []Event{Drained{Term: w.term(), Wrote: one(w.tape, nil, map[string]string{"a": "7", "": "x"})}}
 	case doDie:
@@ -238,13 +240,14 @@ func (w *fuzzWorld) term() Term {
 	if i < 2 && len(w.terms) > i {
 		return w.terms[len(w.terms)-1-i]
 	}
-	return Term{Shard: one(w.tape, "a", "b", "z", ""), UID: w.uid(), Epoch: w.number()}
+	return Term{Shard: one(w.tape, "a", "b", "z", "", "a.0-of-2"), UID: w.uid(), Epoch: w.number()}
 }
 
 func (w *fuzzWorld) names() []string {
 	return []string{
 		MemberLeaseName("g", fuzzReplicas[0]), ShardLeaseName("g", "a"), ShardLeaseName("g", "b"), LayoutLeaseName("g"),
 		MemberLeaseName("g", fuzzReplicas[1]), ShardLeaseName("g", "z"), "g.", "x.a",
+		ShardLeaseName("g", "a.0-of-2"), ShardLeaseName("g", "a.1-of-2"), ShardLeaseName("g", "a.2-of-3"),
 	}
 }
 
@@ -312,7 +315,8 @@ func (w *fuzzWorld) disturb(l *coordinationv1.Lease) {
 func (w *fuzzWorld) annotation() string {
 	return one(w.tape, AnnotationAttempt, AnnotationEnded, AnnotationRevision, AnnotationReady, AnnotationLeaving, AnnotationServes, AnnotationLoad,
 		AnnotationProblems, AnnotationMode, AnnotationSession, AnnotationClaimed, AnnotationDuration, AnnotationPreferred, AnnotationResource,
-		AnnotationCarried, AnnotationLayout, annotationHow)
+		AnnotationCarried, AnnotationLayout, annotationHow,
+		AnnotationPinned, AnnotationCordoned, AnnotationSealed, AnnotationGeneration, AnnotationPartition, AnnotationLeft, AnnotationBuckets, AnnotationReplicas)
 }
 
 func (w *fuzzWorld) value(l *coordinationv1.Lease) string {
@@ -325,7 +329,11 @@ func (w *fuzzWorld) value(l *coordinationv1.Lease) string {
 		return strconv.Itoa(w.tape.pick(64)) // attempts are small numbers
 	}
 	return one(w.tape, "", "true", string(LeaseMode), string(SessionMode), "-1h", "2562047h", "NaN", "null", "{", "a,b", "\x00\xff", `{"a":"9"}`, `{"a":-1}`,
-		`{"settled":true,"shards":{"a":{"firstUID":"u1"}}}`, `{"settled":true}`, strings.Repeat("[", 20_000))
+		`{"settled":true,"shards":{"a":{"firstUID":"u1"}}}`, `{"settled":true}`,
+		`{"settled":true,"families":{"a":{"buckets":2,"by":"uid","generation":9}}}`,
+		`{"families":{"a":{"generation":5,"from":[{"buckets":2,"by":"uid"}],"sealing":true}}}`,
+		`{"families":{"a":{"buckets":3,"by":"key","generation":3,"from":[{},{"buckets":2,"by":"uid"}]}}}`,
+		`{"a":{"buckets":2,"by":"uid"}}`, "uid", "key", "99999999999999999999", "2305843009213693952", strings.Repeat("[", 20_000))
 }
 
 func (w *fuzzWorld) identity() string {

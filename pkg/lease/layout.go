@@ -5,7 +5,6 @@ package lease
 
 import (
 	"maps"
-	"math"
 	"slices"
 	"time"
 
@@ -118,7 +117,7 @@ func (e *Election) nextFamily(family string, record *entry) (next LayoutFamily, 
 	have, ok := record.layout.Families[family]
 	// The record's own resourceVersion numbers generations, so that they rise also
 	// when it is deleted, and made anew by somebody who never saw it.
-	generation := max(int64(min(record.rv, math.MaxInt64)), have.Generation+1) //nolint:gosec // bounded
+	generation := max(int64(min(record.rv, maxCount)), have.Generation+1) //nolint:gosec // bounded
 	known, remembered := e.layouts[family]
 	switch {
 	case remembered && (!ok || have.before(known)): // made anew, or restored

@@ -6,6 +6,7 @@ package lease
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -309,7 +310,8 @@ func DecodeLayout(l *coordinationv1.Lease) Layout {
 		layout.Shards = map[string]LayoutShard{}
 	}
 	maps.DeleteFunc(layout.Families, func(_ string, f LayoutFamily) bool {
-		return !f.valid() || f.Generation < 1 || slices.ContainsFunc(f.From, func(p Partitioning) bool { return !p.valid() })
+		return !f.valid() || f.Generation < 1 || f.Generation > 2*maxCount || len(f.From) > maxFrom ||
+			slices.ContainsFunc(f.From, func(p Partitioning) bool { return !p.valid() })
 	})
 	return layout
 }
@@ -328,12 +330,21 @@ func (l Layout) encode() string {
 
 // decodeCount reads a number that is never negative; what is none is 0.
 func decodeCount(s string) int64 {
-	n, err := strconv.ParseInt(s, 10, 64)
-	if err != nil || n < 0 {
+	n, err := strconv.ParseUint(s, 10, 64)
+	if err != nil && !errors.Is(err, strconv.ErrRange) {
 		return 0
 	}
-	return n
+	return int64(min(n, maxCount)) //nolint:gosec // bounded
 }
+
+const (
+	// maxCount bounds what is counted: a seal by a number that nobody could have
+	// written stays a seal, and there is room for a generation above it.
+	maxCount = 1 << 61
+	// maxFrom bounds the layouts that one can come from. More than two are there
+	// only after the record was lost several times.
+	maxFrom = 16
+)
 
 func seconds(s *int32) time.Duration {
 	return time.Duration(max(0, ptr.Deref(s, 0))) * time.Second
