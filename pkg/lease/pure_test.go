@@ -20,7 +20,7 @@ import (
 // machines are the files that may neither wait nor look at anything but their
 // arguments.
 var machines = []string{
-	"attempt.go", "claim.go", "election.go", "event.go", "identity.go", "layout.go", "mode.go", "peer.go", "plan.go", "pods.go", "record.go", "renewal.go",
+	"attempt.go", "bucket.go", "claim.go", "election.go", "event.go", "family.go", "identity.go", "layout.go", "mode.go", "peer.go", "plan.go", "pods.go", "record.go", "renewal.go",
 	"session.go", "timings.go", "view.go",
 }
 
@@ -28,7 +28,7 @@ var machines = []string{
 // channel, no lock, no input or output.
 func TestMachinesArePure(t *testing.T) {
 	imports := []string{
-		"cmp", "encoding/json", "fmt", "hash/fnv", "maps", "math", "slices", "strconv", "strings", "time",
+		"cmp", "encoding/json", "errors", "fmt", "hash/fnv", "maps", "math", "slices", "strconv", "strings", "time",
 		"k8s.io/api/coordination/v1", "k8s.io/api/core/v1", "k8s.io/apimachinery/pkg/apis/meta/v1", "k8s.io/apimachinery/pkg/types",
 		"k8s.io/apimachinery/pkg/util/validation", "k8s.io/apimachinery/pkg/util/validation/field", "k8s.io/utils/ptr",
 	}
