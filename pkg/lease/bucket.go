@@ -5,7 +5,6 @@ package lease
 
 import (
 	"fmt"
-	"hash/fnv"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,7 +31,7 @@ const (
 	// are random, so that buckets are even. It is the default. An object that is
 	// deleted and made again under the same name may come to another bucket.
 	ByUID Partition = "uid"
-	// ByKey goes by a hash of namespace and name.
+	// ByKey goes by a hash of namespace and name, joined by a slash.
 	ByKey Partition = "key"
 	// ByNamespace goes by a hash of the namespace: all keys of one stay together.
 	// Cluster-scoped objects are all in one bucket.
@@ -100,7 +99,7 @@ func (b Bucket) common(other Bucket) int64 {
 func (p Partition) Position(uid types.UID, namespace, name string) uint32 {
 	switch p {
 	case ByKey:
-		return hashed(namespace, "/", name)
+		return hashed(namespace + "/" + name)
 	case ByNamespace:
 		return hashed(namespace)
 	default:
@@ -113,16 +112,39 @@ func (p Partition) Position(uid types.UID, namespace, name string) uint32 {
 	}
 }
 
-// hashed is the upper half of a 64-bit hash. FNV-1a alone keeps names that
-// differ in their last characters close together; the finalizer of splitmix64
-// spreads them.
-func hashed(parts ...string) uint32 {
-	h := fnv.New64a()
-	for _, part := range parts {
-		h.Write([]byte(part))
+// hashed spreads a text over all positions. It uses nothing but additions,
+// multiplications and remainders of numbers below 2^63, so that the API server's
+// expression language (CEL) computes the same: package fence has it in that form.
+// The sum is multilinear (Carter, Wegman 1979) in the codes of the characters; the
+// fifth power, a bijection modulo the prime, takes apart names that differ in
+// their last characters only, which the sum leaves in equal distances.
+func hashed(text string) uint32 {
+	sum, i := int64(0), int64(0)
+	for _, char := range text {
+		sum += weight(i) * int64(strings.IndexRune(hashAlphabet, char)+2)
+		i++
 	}
-	return uint32(mix(h.Sum64()) >> 32)
+	return uint32(fifthPower(((sum+lengthWeight*i)%hashPrime+1)%hashPrime)) * 2 //nolint:gosec // below 2^31
 }
+
+// weight is the factor of the character at an index, a fifth power: squares would
+// have equal second differences, so that names with (1, 3, 3, 1) in the digits of
+// the one and of the other would collide.
+func weight(i int64) int64 { return fifthPower((i*1640531527 + 1013904223) % hashPrime) }
+
+// fifthPower is a bijection modulo the prime.
+func fifthPower(x int64) int64 {
+	square := x * x % hashPrime
+	return square * square % hashPrime * x % hashPrime
+}
+
+const (
+	hashPrime    = 1<<31 - 1
+	lengthWeight = 97
+	// hashAlphabet has what names of objects are mostly made of. All other
+	// characters count alike.
+	hashAlphabet = "-./:0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz"
+)
 
 // ShardName is the name of a bucket's shard: the family's, and i-of-n behind a
 // dot if it is not in one piece.

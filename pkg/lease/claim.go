@@ -50,6 +50,8 @@ type claim struct {
 	drained   bool    // the work of the draining term has ended
 	carried   map[string]string
 
+	// labelled is the resourceVersion at which its Lease was known to have all labels.
+	labelled uint64
 	// vacant is when the shard was first seen free to take; zero while it is
 	// not.
 	vacant Instant
@@ -115,6 +117,13 @@ func (e *Election) actTerm(c *claim, known *entry, plan Plan) {
 			e.pass(c, known, plan)
 		}
 		return
+	}
+	if c.labelled != known.rv && c.phase == held && e.free(known.lease.Name) {
+		if e.unlabelled(c.shard, known) {
+			e.adopt(known)
+			return
+		}
+		c.labelled = known.rv
 	}
 	e.renewTerm(c, known)
 }
@@ -562,15 +571,51 @@ func (e *Election) inherit(c *claim, known *entry, l *coordinationv1.Lease, befo
 // away, so that the watch shows it.
 func (e *Election) adopt(known *entry) {
 	op := Op{Verb: Update, Name: known.lease.Name, Lease: known.lease.DeepCopy(), Why: "label"}
-	op.Lease.Labels = annotate(op.Lease.Labels, e.shardLabels(known.lease.Name[len(e.cfg.Group)+1:]))
+	shard := known.lease.Name[len(e.cfg.Group)+1:]
+	op.Lease.Labels = annotate(op.Lease.Labels, e.shardLabels(shard))
+	op.Lease.Annotations = annotate(op.Lease.Annotations, e.subject(shard))
 	e.send(op, nil)
+}
+
+// unlabelled tells whether a Lease lacks what others find it by, or what they have
+// to know of its objects: an older version made it, or somebody has removed it.
+func (e *Election) unlabelled(shard string, known *entry) bool {
+	for key, value := range e.shardLabels(shard) {
+		if known.lease.Labels[key] != value {
+			return true
+		}
+	}
+	for key, value := range e.subject(shard) {
+		if value != "" && known.lease.Annotations[key] != value {
+			return true
+		}
+	}
+	return false
+}
+
+// subject says what the shard is about, as far as this replica knows.
+func (e *Election) subject(shard string) map[string]string {
+	family, _ := ParseShardName(shard)
+	spec := e.families[family]
+	set := map[string]string{}
+	if spec.Resource != "" {
+		set[AnnotationResource] = spec.Resource
+	}
+	if spec.Kind != "" {
+		set[AnnotationKind], set[AnnotationScope] = spec.Kind, ScopeNamespaced
+		if spec.ClusterScoped {
+			set[AnnotationScope] = ScopeCluster
+		}
+	}
+	return set
 }
 
 // annotationHow tells the new holder how it came by the shard.
 const annotationHow = "shardctl.dev/gained"
 
 func (e *Election) shardLabels(shard string) map[string]string {
-	labels := map[string]string{LabelGroup: e.cfg.Group, LabelKind: KindShard}
+	family, _ := ParseShardName(shard)
+	labels := map[string]string{LabelGroup: e.cfg.Group, LabelKind: KindShard, LabelFamily: FamilyLabel(family)}
 	if len(validation.IsValidLabelValue(shard)) == 0 {
 		labels[LabelShard] = shard
 	}
@@ -579,11 +624,18 @@ func (e *Election) shardLabels(shard string) map[string]string {
 
 // createShardOp makes a shard Lease, unowned: creating it grants nothing (R6b).
 func (e *Election) createShardOp(c *claim) Op {
+	about := e.subject(c.shard)
+	if p := e.parts[c.shard]; p != nil {
+		about[AnnotationPartition] = string(p.bucket.By)
+		if len(p.awaits) > 0 && p.use != retiring && !e.sealed(p) {
+			about[AnnotationComing] = countOrNothing(p.generation)
+		}
+	}
 	return Op{Verb: Create, Name: c.lease, Why: "create", Lease: &coordinationv1.Lease{
 		ObjectMeta: metav1.ObjectMeta{
 			Name: c.lease, Namespace: e.cfg.Namespace,
 			Labels:      e.shardLabels(c.shard),
-			Annotations: annotate(nil, map[string]string{AnnotationResource: e.families[c.family].Resource}),
+			Annotations: annotate(nil, about),
 		},
 		Spec: coordinationv1.LeaseSpec{
 			HolderIdentity:       ptr.To(""),
@@ -611,11 +663,12 @@ func (c *claim) firstEpoch() int32 {
 func (e *Election) holderOp(c *claim, known *entry, holder, why string) Op {
 	l := known.lease.DeepCopy()
 	l.Labels = annotate(l.Labels, e.shardLabels(c.shard))
+	l.Annotations = annotate(l.Annotations, e.subject(c.shard))
 	l.Annotations = annotate(l.Annotations, map[string]string{
 		AnnotationSession:  holder,
 		AnnotationDuration: e.durationOf(holder).String(),
 		AnnotationClaimed:  string(l.UID),
-		AnnotationResource: cmp.Or(e.families[c.family].Resource, known.shard.Resource),
+		AnnotationComing:   "",
 		AnnotationCarried:  encodeMap(newest(known.shard.Carried, c.carried)),
 		AnnotationLoad:     countOrNothing(e.loadOf(c, known)),
 		AnnotationAttempt:  "", AnnotationPreferred: "",

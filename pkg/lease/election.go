@@ -4,6 +4,7 @@
 package lease
 
 import (
+	"cmp"
 	"fmt"
 	"hash/fnv"
 	"maps"
@@ -25,6 +26,11 @@ type ShardSpec struct {
 	// Resource is the type the family stands for, as resource.group; empty for
 	// a role.
 	Resource string
+	// Kind is that of the type's objects, and ClusterScoped tells that they are in no
+	// namespace: the Leases say so for the fence in the API server. Kind is empty
+	// for a role.
+	Kind          string
+	ClusterScoped bool
 	// Buckets is how many the replica would divide the family into; what the
 	// layout record says goes first. 0 and 1 for none, at most [MaxBuckets].
 	Buckets int
@@ -366,6 +372,7 @@ func (e *Election) reported(r Reported) {
 	if r.Problems != nil {
 		e.report.Problems = r.Problems
 	}
+	e.report.Fence = cmp.Or(r.Fence, e.report.Fence)
 }
 
 // send asks for a request; done learns its outcome after the view has.

@@ -63,6 +63,9 @@ type Reported struct {
 	Load map[string]int64
 	// Problems per shard, for people; nil keeps the last.
 	Problems map[string]string
+	// Fence is the digest of the admission policies that the replica's configuration
+	// calls for; empty keeps the last.
+	Fence string
 }
 
 // Configured replaces the set of shards that this replica can hold.

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"maps"
 	"math"
 	"slices"
@@ -17,6 +18,7 @@ import (
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/utils/ptr"
 )
 
@@ -26,6 +28,10 @@ const (
 	LabelGroup = "shardctl.dev/group" // on every Lease: the group's name
 	LabelKind  = "shardctl.dev/kind"  // KindMember, KindShard or KindLayout
 	LabelShard = "shardctl.dev/shard" // on a shard Lease whose shard's name fits a label
+
+	// LabelFamily is on every shard Lease: the [FamilyLabel] of its family, by which the
+	// fence in the API server finds all that speak of one type.
+	LabelFamily = "shardctl.dev/family"
 
 	KindMember = "member"
 	KindShard  = "shard"
@@ -43,6 +49,7 @@ const (
 	AnnotationCordoned = "shardctl.dev/cordoned" // member, by an operator: "true" to make it hold nothing
 	AnnotationReplicas = "shardctl.dev/replicas" // member: how many replicas there are to be, as it was told
 	AnnotationBuckets  = "shardctl.dev/buckets"  // member: JSON, family -> how it is configured to be divided
+	AnnotationFence    = "shardctl.dev/fence"    // member: digest of the admission policies that its configuration calls for
 
 	AnnotationSession    = "shardctl.dev/session"          // shard: equals spec.holderIdentity in session mode (R14)
 	AnnotationClaimed    = "shardctl.dev/claimed"          // shard: UID of the Lease when it was last claimed: a copy has another (R6b)
@@ -52,11 +59,20 @@ const (
 	AnnotationPinned     = "shardctl.dev/pinned"           // shard, by an operator: the Pod that should hold it
 	AnnotationSealed     = "shardctl.dev/sealed"           // shard: generation of the layout that has done with it
 	AnnotationGeneration = "shardctl.dev/generation"       // shard: that of the layout by which it was last claimed
+	AnnotationComing     = "shardctl.dev/coming"           // shard: generation of the layout it was made for while an earlier one was in use, until it is claimed
 	AnnotationPartition  = "shardctl.dev/partition"        // shard: what its bucket is a range of
+	AnnotationKind       = "shardctl.dev/object-kind"      // shard: kind of the objects that it is about
+	AnnotationScope      = "shardctl.dev/object-scope"     // shard: ScopeNamespaced or ScopeCluster: where those are
 	AnnotationLeft       = "shardctl.dev/left"             // shard: when its last holder ended all work, in RFC 3339
 	AnnotationCarried    = "shardctl.dev/carried"          // shard: JSON, resource -> newest resourceVersion the last holder wrote
 
 	AnnotationLayout = "shardctl.dev/layout" // layout: JSON of the layout record
+)
+
+// Values of [AnnotationScope].
+const (
+	ScopeNamespaced = "Namespaced"
+	ScopeCluster    = "Cluster"
 )
 
 // foreignDuration stands in spec.leaseDurationSeconds of a shard Lease in
@@ -72,6 +88,18 @@ const releasedDuration = 1
 // maxAnnotation bounds what is decoded from one annotation. The API server
 // allows 256 KiB for all; nothing of ours comes near this.
 const maxAnnotation = 64 << 10
+
+// FamilyLabel is the family's name as the value of a label: a long one is cut, and
+// tells by a hash what was cut off.
+func FamilyLabel(family string) string {
+	const longest = validation.LabelValueMaxLength - 17
+	if len(family) <= validation.LabelValueMaxLength {
+		return family
+	}
+	h := fnv.New64a()
+	h.Write([]byte(family))
+	return strings.TrimRight(family[:longest], ".-") + "-" + fmt.Sprintf("%016x", h.Sum64())
+}
 
 // ShardLeaseName is the name of the Lease of a shard.
 func ShardLeaseName(group, shard string) string { return group + "." + shard }
@@ -108,7 +136,10 @@ type Member struct {
 	Buckets  map[string]Partitioning
 	Load     map[string]int64
 	Problems map[string]string
-	Renewed  time.Time // by that replica's wall clock; for people only
+	// Fence is the digest of the admission policies that its configuration calls
+	// for; empty if it does not say.
+	Fence   string
+	Renewed time.Time // by that replica's wall clock; for people only
 }
 
 // Shard is what a shard Lease says.
@@ -211,6 +242,7 @@ func DecodeMember(l *coordinationv1.Lease) Member {
 		Leaving:  l.Annotations[AnnotationLeaving] == "true",
 		Load:     decodeMap[int64](l.Annotations[AnnotationLoad]),
 		Problems: decodeMap[string](l.Annotations[AnnotationProblems]),
+		Fence:    decodeText(l.Annotations[AnnotationFence]),
 		Cordoned: l.Annotations[AnnotationCordoned] == "true",
 		Buckets:  decodeMap[Partitioning](l.Annotations[AnnotationBuckets]),
 	}
@@ -345,6 +377,12 @@ const (
 	// only after the record was lost several times.
 	maxFrom = 16
 )
+
+// decodeText reads what is shown to people or compared as a whole.
+func decodeText(s string) string { return s[:min(len(s), maxText)] }
+
+// maxText bounds it.
+const maxText = 1 << 10
 
 func seconds(s *int32) time.Duration {
 	return time.Duration(max(0, ptr.Deref(s, 0))) * time.Second

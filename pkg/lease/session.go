@@ -206,6 +206,7 @@ func (e *Election) memberOp(why string) Op {
 		AnnotationBuckets:  e.encodeDivides(),
 		AnnotationLoad:     encodeMap(e.report.Load),
 		AnnotationProblems: encodeMap(e.report.Problems),
+		AnnotationFence:    e.report.Fence,
 	})
 	if e.cfg.Owner != nil {
 		l.OwnerReferences = []metav1.OwnerReference{*e.cfg.Owner}

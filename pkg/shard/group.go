@@ -279,7 +279,11 @@ func (g *Group) awaitTasks() error {
 func (g *Group) families() map[string]lease.ShardSpec {
 	all := map[string]lease.ShardSpec{}
 	for _, c := range g.controllers {
-		all[c.family] = lease.ShardSpec{Name: c.family, Resource: c.family, Buckets: c.Buckets, Partition: c.Partition}
+		spec := lease.ShardSpec{Name: c.family, Resource: c.family, Buckets: c.Buckets, Partition: c.Partition}
+		if kind, known := c.own.Kind(); known {
+			spec.Kind, spec.ClusterScoped = kind.Kind, !c.own.Namespaced()
+		}
+		all[c.family] = spec
 	}
 	for _, r := range g.roles {
 		all[r.Name] = lease.ShardSpec{Name: r.Name}
