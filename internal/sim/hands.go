@@ -46,6 +46,15 @@ func (c *chaos) deleteLease() {
 
 func (c *chaos) unlabelLease() {
 	if name := c.anyLease(); name != "" && c.happens(LeaseUnlabelled) {
+		if c.w.Server.rv%2 == 0 {
+			c.w.logf("*", "takes from %s what the fence in the API server goes by", name)
+			c.w.Server.Edit(name, func(l *coordinationv1.Lease) {
+				delete(l.Labels, lease.LabelFamily)
+				delete(l.Annotations, lease.AnnotationKind)
+				delete(l.Annotations, lease.AnnotationScope)
+			})
+			return
+		}
 		c.w.logf("*", "takes the labels of %s away", name)
 		c.w.Server.Edit(name, func(l *coordinationv1.Lease) { l.Labels = nil })
 	}

@@ -283,6 +283,7 @@ func (h *History) steady() {
 			w.violatef(nil, "stability", "a stable group sent %v, want no more than %v", checks.Requests, allowed)
 		}
 	}
+	w.checkFence()
 }
 
 // due is how many heartbeats, and renewals of terms, the group may send in d.

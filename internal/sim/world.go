@@ -85,7 +85,7 @@ func New(seed uint64, timings lease.Timings, shards ...string) *World {
 func Shards(names ...string) []lease.ShardSpec {
 	var specs []lease.ShardSpec
 	for _, name := range names {
-		specs = append(specs, lease.ShardSpec{Name: name})
+		specs = append(specs, lease.ShardSpec{Name: name, Kind: "Thing"})
 	}
 	return specs
 }

@@ -20,7 +20,7 @@ import (
 
 // family is one family, divided as replicas are configured for.
 func family(buckets int, by lease.Partition) []lease.ShardSpec {
-	return []lease.ShardSpec{{Name: "s", Buckets: buckets, Partition: by}}
+	return []lease.ShardSpec{{Name: "s", Kind: "Thing", Buckets: buckets, Partition: by}}
 }
 
 // divided is a group of replicas, a few seconds after the last of them has got

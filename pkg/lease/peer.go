@@ -188,10 +188,21 @@ func (e *Election) actStrays() {
 		}
 		family, _ := ParseShardName(name[len(e.cfg.Group)+1:])
 		first := slices.IndexFunc(e.members, func(m Candidate) bool { return m.Can(family) })
-		if len(e.layouts[family].From) == 0 && first >= 0 && e.members[first].Identity == e.Identity() && e.buried(known) && !e.needed(known) {
-			e.bury(known)
+		if len(e.layouts[family].From) > 0 || first < 0 || e.members[first].Identity != e.Identity() {
+			continue
+		}
+		if (e.blocksFence(known) || e.buried(known) && !e.needed(known)) && e.free(name) {
+			e.send(Op{Verb: Delete, Name: name, Lease: known.lease, Why: "bury"}, nil)
 		}
 	}
+}
+
+// blocksFence tells whether a Lease that is in nobody's way was made by mistake,
+// such as by a replica that did not know of any record yet. Admission policies
+// cannot tell it from one that just has no holder, and refuse all writes to its
+// objects: it is not left for later.
+func (e *Election) blocksFence(known *entry) bool {
+	return known.shard.Epoch == 0 && !known.shard.Claimed && known.shard.Sealed == 0
 }
 
 // buried tells whether it is time to remove a record, and asks to be woken if not.
