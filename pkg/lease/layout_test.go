@@ -288,3 +288,33 @@ func TestNewBucketKnowsWhatTheOldOnesLeft(t *testing.T) {
 		}
 	}
 }
+
+// Generations are numbered by the versions of the record, so that no two records
+// give one number to different layouts, even if one was restored from an old copy
+// and all Leases that tell of the other are gone: seals by that number would count
+// for both.
+func TestGenerationsOfARestoredRecordAreNew(t *testing.T) {
+	s := divided(t, 4, "a", "b")
+	name := lease.LayoutLeaseName(sim.Group)
+	backup := s.Server.Lease(name).DeepCopy()
+	s.redivide(3, lease.ByUID)
+	s.Run(20 * time.Second)
+	s.isDivided(3)
+	first := s.layoutFamily().Generation
+
+	for _, r := range s.Alive() {
+		r.Crash()
+	}
+	for _, l := range s.Server.Names() { // nothing else is left
+		s.Server.Remove(l)
+	}
+	backup.UID, backup.ResourceVersion = "", ""
+	s.Logf("*", "restores the record from when there were 4 buckets")
+	s.Server.Create(backup)
+	s.Start("c")
+	s.Run(2 * time.Minute)
+	s.isDivided(3)
+	if second := s.layoutFamily().Generation; second <= first {
+		t.Errorf("the layout got the generation %d, which is not above %d, the one before the record was restored", second, first)
+	}
+}

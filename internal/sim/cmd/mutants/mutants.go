@@ -162,8 +162,6 @@ var mutants = []mutant{
 	one("", "goes by its configuration instead of the layout record", familyFile,
 		"	if l, ok := e.layouts[family]; ok {\n		return l, true\n	}\n",
 		"	if l, ok := e.layouts[family]; ok {\n		return LayoutFamily{Partitioning: e.configuredAs(family), Generation: l.Generation}, true\n	}\n"),
-	one("", "numbers layouts from one when their record is made anew", layoutFile,
-		"max(int64(min(record.rv, maxCount)), have.Generation+1)", "have.Generation+1+0*int64(min(record.rv, maxCount))"),
 	one("", "never lets the seals of a change be the last word", layoutFile,
 		"known == nil || !e.view.settled(known) || known.shard.Sealed < l.Generation", "known == nil || !e.view.settled(known) || known.shard.Sealed <= l.Generation"),
 	one("", "uses the Leases of an earlier layout again", familyFile,
