@@ -14,7 +14,7 @@ import (
 const serviceAccountController = "serviceaccount-controller"
 
 func (c *ControlPlane) startControllerManager(ctx context.Context) error {
-	server, err := c.startServer(controllerManagerBinary, c.controllerManagerArgs())
+	server, err := c.startServer(controllerManagerBinary, controllerManagerBinary, c.controllerManagerArgs())
 	if err != nil {
 		return err
 	}

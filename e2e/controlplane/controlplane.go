@@ -23,7 +23,8 @@ type ControlPlane struct {
 	files    files
 	reaper   *reaper
 
-	etcdPort, apiPort, managerPort *port
+	etcdPort, managerPort *port
+	apiServers            []*apiServer // at least one
 
 	authority *authority
 	etcdTLS   *tls.Config
@@ -35,10 +36,10 @@ type ControlPlane struct {
 	broken    context.Context
 	breakDown context.CancelCauseFunc
 
-	// mu is held while servers are started and stopped, and guards what follows.
-	mu                                 sync.Mutex
-	etcd, apiServer, controllerManager *process
-	stopped                            bool
+	// mu is held while servers are started and stopped, and guards what follows and the API servers' processes.
+	mu                      sync.Mutex
+	etcd, controllerManager *process
+	stopped                 bool
 }
 
 // New builds what has to be built (see Build), starts a control plane, and returns when it is ready to be used: within 2 to 3 s
@@ -72,10 +73,10 @@ func (c *ControlPlane) start(ctx context.Context) error {
 	if err := c.makeCredentials(); err != nil {
 		return err
 	}
-	if err := c.startEtcd(ctx); err != nil {
+	if err := c.startEtcd(ctx, hasty...); err != nil {
 		return err
 	}
-	if err := c.startAPIServer(ctx); err != nil {
+	if err := c.startAPIServers(ctx); err != nil {
 		return err
 	}
 	if c.options.NoControllerManager {
@@ -84,7 +85,7 @@ func (c *ControlPlane) start(ctx context.Context) error {
 	return c.startControllerManager(ctx)
 }
 
-// occupy takes a directory and three ports.
+// occupy takes a directory and a port for each server.
 func (c *ControlPlane) occupy() error {
 	dir, err := c.options.makeDir()
 	if err != nil {
@@ -96,10 +97,16 @@ func (c *ControlPlane) occupy() error {
 	if c.files, err = makeFiles(dir, c.options.LogDir); err != nil {
 		return err
 	}
-	for _, p := range []**port{&c.etcdPort, &c.apiPort, &c.managerPort} {
+	ports := []**port{&c.etcdPort, &c.managerPort}
+	for i := range c.options.APIServers {
+		s := &apiServer{name: apiServerName(i), auditLog: c.files.auditLog(i)}
+		c.apiServers = append(c.apiServers, s)
+		ports = append(ports, &s.port)
+	}
+	for _, p := range ports {
 		if *p, err = reservePort(); err != nil {
 			return err
 		}
 	}
-	return nil
+	return c.layNetworks()
 }

@@ -53,7 +53,10 @@ func TestControlPlane(t *testing.T) {
 		{"etcd has the history", testEtcd},
 		{"waiting for it to break ends with the context", testWait},
 		{"the API server restarts at the same address", testRestartAPIServer},
+		{"the API server is killed and comes back", testKillAPIServer},
 		{"etcd restarts with its data", testRestartEtcd},
+		{"etcd forgets its history", testCompact},
+		{"nothing is between API server and etcd", testNoEtcdProxy},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.test(t, cp) })
 	}
@@ -243,6 +246,38 @@ func testLeaseRequests(t *testing.T, cp *controlplane.ControlPlane) {
 
 // testEtcd reads the first write there ever was, by the JSON form of etcd's API.
 func testEtcd(t *testing.T, cp *controlplane.ControlPlane) {
+	body := oldestKey(t, cp)
+	var answer struct{ Kvs []struct{ Key []byte } }
+	if err := json.Unmarshal(body, &answer); err != nil {
+		t.Fatalf("%v: %s", err, body)
+	}
+	if len(answer.Kvs) != 1 || !bytes.HasPrefix(answer.Kvs[0].Key, []byte("/registry/")) {
+		t.Errorf("etcd answered %s, want one key below /registry/", body)
+	}
+}
+
+func testCompact(t *testing.T, cp *controlplane.ControlPlane) {
+	if err := cp.Compact(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if body := oldestKey(t, cp); !bytes.Contains(body, []byte("required revision has been compacted")) {
+		t.Errorf("etcd answered %s, want that the revision has been compacted", body)
+	}
+	createConfigMap(t, cp, newNamespace(t, cp), corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "new"}})
+	if err := cp.Compact(t.Context()); err != nil {
+		t.Errorf("the second time: %v", err)
+	}
+}
+
+func testNoEtcdProxy(t *testing.T, cp *controlplane.ControlPlane) {
+	if err := cp.CutFromEtcd(0, true); err == nil || cp.EtcdProxy(0) != nil || cp.SecondConfig() != nil {
+		t.Errorf("something can be cut: %v", err)
+	}
+}
+
+// oldestKey asks for what etcd had after its first write.
+func oldestKey(t *testing.T, cp *controlplane.ControlPlane) []byte {
+	t.Helper()
 	transport := &http.Transport{TLSClientConfig: cp.EtcdTLS()}
 	defer transport.CloseIdleConnections()
 	// The range of all keys: from the zero byte to the zero byte.
@@ -260,13 +295,7 @@ func testEtcd(t *testing.T, cp *controlplane.ControlPlane) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var answer struct{ Kvs []struct{ Key []byte } }
-	if err := json.Unmarshal(body, &answer); err != nil {
-		t.Fatalf("%v: %s", err, body)
-	}
-	if len(answer.Kvs) != 1 || !bytes.HasPrefix(answer.Kvs[0].Key, []byte("/registry/")) {
-		t.Errorf("etcd answered %s, want one key below /registry/", body)
-	}
+	return body
 }
 
 func testWait(t *testing.T, cp *controlplane.ControlPlane) {
@@ -279,6 +308,10 @@ func testWait(t *testing.T, cp *controlplane.ControlPlane) {
 
 func testRestartAPIServer(t *testing.T, cp *controlplane.ControlPlane) {
 	testRestart(t, cp, "kube-apiserver", cp.RestartAPIServer)
+}
+
+func testKillAPIServer(t *testing.T, cp *controlplane.ControlPlane) {
+	testRestart(t, cp, "kube-apiserver", cp.KillAPIServer)
 }
 
 func testRestartEtcd(t *testing.T, cp *controlplane.ControlPlane) {

@@ -85,7 +85,11 @@ func (c *ControlPlane) makeClusterCredentials() error {
 		return err
 	}
 	c.authority = authority
-	for _, server := range []string{apiServerBinary, controllerManagerBinary} {
+	servers := []string{controllerManagerBinary}
+	for _, s := range c.apiServers {
+		servers = append(servers, s.name)
+	}
+	for _, server := range servers {
 		serving, err := authority.issueServer(server)
 		if err != nil {
 			return err

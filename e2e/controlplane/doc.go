@@ -23,10 +23,11 @@
 //   - Service accounts with bound tokens. [ControlPlane.NewReplica] makes a Pod object and a token that is bound to it, so
 //     that the API server puts the Pod's name and UID into the user's extra fields, as for a Pod that a kubelet runs.
 //   - TLS with certificates made for this one control plane, on ports that are reserved for its whole life, so that
-//     [ControlPlane.RestartAPIServer] and [ControlPlane.RestartEtcd] come back at the same address.
-//   - On request an audit log, and all of etcd's history (nothing is compacted away).
-//   - The API server's own Lease and its endpoints are off: they are for several API servers, and Leases are what is counted
-//     here.
+//     [ControlPlane.RestartAPIServer], [ControlPlane.KillAPIServer] and [ControlPlane.RestartEtcd] come back at the same address.
+//   - On request two API servers, of which either can be cut off from etcd; see Options.APIServers and
+//     [ControlPlane.CutFromEtcd].
+//   - On request an audit log, and all of etcd's history: nothing is compacted away, unless by [ControlPlane.Compact].
+//   - The API servers' own Leases and endpoints are off: Leases are what is counted here.
 //
 // # Nothing is left behind
 //

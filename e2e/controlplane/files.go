@@ -25,11 +25,18 @@ func (f files) home() string             { return filepath.Join(f.dir, "home") }
 func (f files) kubeconfigs() string      { return filepath.Join(f.dir, "kubeconfigs") }
 func (f files) clusterAuthority() string { return filepath.Join(f.keys(), "cluster-ca.crt") }
 func (f files) etcdAuthority() string    { return filepath.Join(f.keys(), "etcd-ca.crt") }
+func (f files) auditPolicy() string      { return filepath.Join(f.dir, "audit-policy.yaml") }
 func (f files) serviceAccountKey() string {
 	return filepath.Join(f.keys(), "service-account.key")
 }
-func (f files) auditPolicy() string { return filepath.Join(f.dir, "audit-policy.yaml") }
-func (f files) auditLog() string    { return filepath.Join(f.logs, "audit.log") }
+
+// auditLog has no number for the first API server.
+func (f files) auditLog(apiServer int) string {
+	if apiServer == 0 {
+		return filepath.Join(f.logs, "audit.log")
+	}
+	return filepath.Join(f.logs, fmt.Sprintf("audit-%d.log", apiServer+1))
+}
 
 func (f files) log(server string) string { return filepath.Join(f.logs, server+".log") }
 

@@ -26,21 +26,34 @@ func (c *ControlPlane) ConfigForUser(user string, groups ...string) (*rest.Confi
 	if err != nil {
 		return nil, fmt.Errorf("configuration for user %s: %w", user, err)
 	}
-	config := c.anonymousConfig()
+	config := c.anonymousConfig(0)
 	config.CertData, config.KeyData = pair.certificate, pair.key
 	return config, nil
 }
 
+// SecondConfig is like Config, for the second API server; nil if there is none.
+func (c *ControlPlane) SecondConfig() *rest.Config {
+	if len(c.apiServers) < 2 {
+		return nil
+	}
+	config := c.Config()
+	config.Host = c.apiServers[1].port.url()
+	return config
+}
+
 // ConfigForToken returns the configuration of a client that sends this bearer token.
-func (c *ControlPlane) ConfigForToken(token string) *rest.Config {
-	config := c.anonymousConfig()
+func (c *ControlPlane) ConfigForToken(token string) *rest.Config { return c.ConfigForTokenAt(0, token) }
+
+// ConfigForTokenAt is like ConfigForToken, for an API server that is not necessarily the first, which is 0.
+func (c *ControlPlane) ConfigForTokenAt(i int, token string) *rest.Config {
+	config := c.anonymousConfig(i)
 	config.BearerToken = token
 	return config
 }
 
-func (c *ControlPlane) anonymousConfig() *rest.Config {
+func (c *ControlPlane) anonymousConfig(i int) *rest.Config {
 	return &rest.Config{
-		Host:            c.apiPort.url(),
+		Host:            c.apiServers[i].port.url(),
 		QPS:             unlimitedRequests,
 		TLSClientConfig: rest.TLSClientConfig{CAData: c.authority.encoded},
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// Metrics are the API server's metrics at one moment, by name. Counters start from zero when the API server restarts.
+// Metrics are the (first) API server's metrics at one moment, by name. Counters start from zero when the API server restarts.
 type Metrics map[string]*dto.MetricFamily
 
 // Metrics asks the API server for its metrics. Such a request counts as one itself, without a resource.

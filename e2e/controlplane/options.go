@@ -24,7 +24,10 @@ const (
 	AuditRequestResponse AuditLevel = "RequestResponse" // and the answer's body
 )
 
-const defaultStartTimeout = time.Minute
+const (
+	defaultStartTimeout = time.Minute
+	maxAPIServers       = 2 // one that lags behind another is all that more of them could show
+)
 
 // Options of a control plane. The zero value is usable: a temporary directory, no audit log, the controllers of
 // [DefaultControllers].
@@ -44,6 +47,11 @@ type Options struct {
 	// Default: DefaultControllers. A CRD's objects are garbage collected from about 30 s after the CRD was made: that is how
 	// often the collector looks for new types.
 	Controllers []string
+	// APIServers is how many API servers share etcd, as in a cluster of several control plane nodes: each has its own watch
+	// caches, and its own network to etcd (see CutFromEtcd). At most 2; default 1. The second takes another 270 MB of memory.
+	APIServers int
+	// EtcdProxy puts a network that can be disturbed between a single API server and etcd, too.
+	EtcdProxy bool
 	// NoControllerManager runs no controllers at all: nothing is garbage collected, a deleted namespace stays Terminating
 	// and a namespace gets no service account of its own. It excludes Controllers.
 	NoControllerManager bool
@@ -77,11 +85,17 @@ func (o Options) withDefaults() (Options, error) {
 	if o.NoControllerManager && len(o.Controllers) > 0 {
 		errs = append(errs, errors.New("controllers: cannot be given together with noControllerManager: leave one of them out"))
 	}
+	if o.APIServers < 0 || o.APIServers > maxAPIServers {
+		errs = append(errs, fmt.Errorf("apiServers: %d is not possible: use 1 or %d", o.APIServers, maxAPIServers))
+	}
 	if o.StartTimeout < 0 {
 		errs = append(errs, fmt.Errorf("startTimeout: %v is negative: use 0 for the default of %v", o.StartTimeout, defaultStartTimeout))
 	}
 	if len(errs) > 0 {
 		return o, fmt.Errorf("control plane options: %w", errors.Join(errs...))
+	}
+	if o.APIServers == 0 {
+		o.APIServers = 1
 	}
 	if o.StartTimeout == 0 {
 		o.StartTimeout = defaultStartTimeout

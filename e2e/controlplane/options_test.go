@@ -18,6 +18,7 @@ func TestOptionsRefused(t *testing.T) {
 		want    string
 	}{
 		{"audit level", Options{Audit: "metadata"}, `audit: "metadata" is not a level: use "Metadata", "Request" or "RequestResponse"`},
+		{"API servers", Options{APIServers: 3}, "apiServers: 3 is not possible: use 1 or 2"},
 		{"time-out", Options{StartTimeout: -time.Second}, "startTimeout: -1s is negative: use 0 for the default of 1m0s"},
 		{
 			"controllers of nobody",

@@ -20,10 +20,10 @@ const (
 	probeTimeout = 2 * time.Second
 )
 
-func (c *ControlPlane) startServer(name string, args []string) (*process, error) {
+func (c *ControlPlane) startServer(name, binary string, args []string) (*process, error) {
 	return command{
 		name:  name,
-		path:  c.binaries.path(name),
+		path:  c.binaries.path(binary),
 		args:  args,
 		log:   c.files.log(name),
 		home:  c.files.home(),
@@ -34,7 +34,11 @@ func (c *ControlPlane) startServer(name string, args []string) (*process, error)
 // servers returns the servers that have been started, each before what it depends on: stopped in this order, none logs
 // errors about another that is gone.
 func (c *ControlPlane) servers() []*process {
-	return slices.DeleteFunc([]*process{c.controllerManager, c.apiServer, c.etcd}, func(p *process) bool { return p == nil })
+	servers := []*process{c.controllerManager}
+	for _, s := range c.apiServers {
+		servers = append(servers, s.process)
+	}
+	return slices.DeleteFunc(append(servers, c.etcd), func(p *process) bool { return p == nil })
 }
 
 // restart does two things that are of no use to a control plane that has been stopped.
@@ -127,7 +131,14 @@ func (c *ControlPlane) stop() error {
 	if c.http != nil {
 		c.http.CloseIdleConnections()
 	}
-	for _, port := range []*port{c.managerPort, c.apiPort, c.etcdPort} {
+	ports := []*port{c.managerPort, c.etcdPort}
+	for _, s := range c.apiServers {
+		if s.network != nil {
+			errs = append(errs, s.network.Close())
+		}
+		ports = append(ports, s.port)
+	}
+	for _, port := range ports {
 		if port != nil {
 			errs = append(errs, port.release())
 		}

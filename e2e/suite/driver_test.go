@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/rest"
 
+	"github.com/shardctl/shardctl/e2e/netproxy"
 	"github.com/shardctl/shardctl/pkg/lease"
 	"github.com/shardctl/shardctl/pkg/shard"
 )
@@ -140,10 +141,10 @@ func TestSessionOutlivesItsConnections(t *testing.T) {
 	t.Parallel()
 	// A dead connection costs a request's time-out, which is the RenewInterval, for the heartbeat and as much for the watch.
 	timings := lease.Timings{LeaseDuration: 16 * time.Second, RenewDeadline: 10 * time.Second, RenewInterval: time.Second}
-	for name, disturb := range map[string]func(*proxy){
-		"connections hang":       (*proxy).hang,
-		"answers are lost":       (*proxy).mute,
-		"connections are closed": (*proxy).cut,
+	for name, disturb := range map[string]func(*netproxy.Proxy){
+		"connections hang":       func(p *netproxy.Proxy) { p.HoldExisting(true, true) },
+		"answers are lost":       func(p *netproxy.Proxy) { p.HoldExisting(false, true) },
+		"connections are closed": (*netproxy.Proxy).Cut,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -154,7 +155,7 @@ func TestSessionOutlivesItsConnections(t *testing.T) {
 			m := startMember(t, c, config, "alone", timings, nil)
 			held := m.awaitTerm(t, 1)
 
-			connections := p.opened()
+			connections := p.Opened()
 			disturb(p)
 			began := time.Now()
 			// What was sent before the disturbance extends the term up to here.
@@ -169,7 +170,7 @@ func TestSessionOutlivesItsConnections(t *testing.T) {
 			if err := m.stop(); err != nil {
 				t.Error(err)
 			}
-			if p.opened() == connections {
+			if p.Opened() == connections {
 				t.Error("no connection was made anew: nothing was disturbed")
 			}
 			m.mu.Lock()
@@ -198,7 +199,7 @@ func TestTermEndsWithoutNetwork(t *testing.T) {
 		}
 	})
 
-	p.stall()
+	p.Hold(true, true)
 	began := time.Now()
 	limit := began.Add(timings.RenewDeadline) // what was sent before extends the term up to here
 	var second heldTerm
@@ -214,7 +215,7 @@ func TestTermEndsWithoutNetwork(t *testing.T) {
 		t.Errorf("the other replica's term is %+v, want epoch %d by take-over", second.Term, first.Epoch+1)
 	}
 
-	p.flow()
+	p.Heal()
 	if err := other.stop(); err != nil {
 		t.Error(err)
 	}
