@@ -4,11 +4,8 @@
 package fleet
 
 import (
-	"slices"
 	"strings"
 	"testing"
-
-	"github.com/shardctl/shardctl/internal/config"
 )
 
 const configuration = `
@@ -68,25 +65,5 @@ func TestNamespace(t *testing.T) {
 				t.Errorf("the namespace is %q (%v), want %q", options.Namespace, err, test.want)
 			}
 		})
-	}
-}
-
-func TestPermissionsAreThoseThatTheConfigurationNeeds(t *testing.T) {
-	cfg, err := config.Parse("config.yaml", []byte(configuration))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got []string
-	for _, rule := range typeRules(cfg) {
-		got = append(got, strings.Join(rule.APIGroups, ",")+"/"+strings.Join(rule.Resources, ",")+": "+strings.Join(rule.Verbs, " "))
-	}
-	want := []string{
-		"apiextensions.k8s.io/customresourcedefinitions: list watch",
-		"demo.shardctl.dev/widgets: get list watch update patch",
-		"demo.shardctl.dev/widgets/status: update patch",
-		"/configmaps: get list watch create update patch delete",
-	}
-	if !slices.Equal(got, want) {
-		t.Errorf("the rules are\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }

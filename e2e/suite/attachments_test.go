@@ -6,14 +6,11 @@ package suite
 import (
 	"fmt"
 	"maps"
-	"slices"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/shardctl/shardctl/e2e/fleet"
 	"github.com/shardctl/shardctl/internal/status"
 )
 
@@ -116,7 +113,7 @@ func TestHookIsNotCalledBeforeCachesAreSynced(t *testing.T) {
 	hook.become(answerWith(keepAsItIs))
 	asked := len(hook.received())
 	restore := d.revoke(t, "configmaps")
-	d.launch(t, "second")
+	d.launchWith(t, "second", "--tolerate-missing-permissions")
 	d.await(t, "status to say what is waited for", func(s status.Status) error {
 		if problem := problemOf(s, types[0]); problem == "" {
 			return fmt.Errorf("it says nothing")
@@ -153,27 +150,6 @@ func keepAsItIs(request hookRequest) hookAnswer {
 		}
 	}
 	return answer
-}
-
-// revoke takes the replicas' permission for a type away, until it is restored.
-func (d *deployment) revoke(t *testing.T, resource string) (restore func()) {
-	t.Helper()
-	roles := d.cluster.kube.RbacV1().ClusterRoles()
-	list, err := roles.List(t.Context(), metav1.ListOptions{LabelSelector: fleet.NamespaceLabel + "=" + d.Namespace()})
-	if err != nil || len(list.Items) != 1 {
-		t.Fatalf("%d cluster roles: %v", len(list.Items), err)
-	}
-	all := list.Items[0].Rules
-	set := func(rules []rbacv1.PolicyRule) {
-		list.Items[0].Rules = rules
-		updated, err := roles.Update(t.Context(), &list.Items[0], metav1.UpdateOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		list.Items[0] = *updated
-	}
-	set(slices.DeleteFunc(slices.Clone(all), func(r rbacv1.PolicyRule) bool { return slices.Contains(r.Resources, resource) }))
-	return func() { set(all) }
 }
 
 func (c *cluster) createConfigMap(t *testing.T, name string, data map[string]string) {

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/yaml"
@@ -33,7 +32,6 @@ func TestKnownDeathIsTakenOverAtOnce(t *testing.T) {
 	timings := lease.Relaxed
 	c := newCluster(t)
 	d := c.deployTypes(t, "relaxed", "widgets", "gadgets", "gizmos", "sprockets")
-	d.letReadPods(t)
 	d.launchInPods(t, "a", "b", "c")
 	before := d.await(t, "three replicas to share four shards", fleet.Spread(4, 3))
 	victim := d.Replica(busiest(before).Pod)
@@ -72,7 +70,6 @@ func TestOnlyTheKubeletKnowsADeath(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	d := c.deployTypes(t, "fast", "widgets", "gadgets", "gizmos", "sprockets")
-	d.letReadPods(t)
 	d.launchInPods(t, "a", "b", "c", "d")
 	before := d.await(t, "four replicas to share four shards", fleet.Spread(4, 4))
 
@@ -112,6 +109,7 @@ func TestKnownDeathsNeedPermission(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	d := c.deployTypes(t, "fast", "widgets", "gadgets")
+	d.revoke(t, "pods")
 	d.launchInPods(t, "a", "b")
 	before := d.await(t, "two replicas to share two shards", fleet.Spread(2, 2))
 	victim := d.Replica("a")
@@ -162,36 +160,22 @@ func (c *cluster) deployTypes(t *testing.T, preset string, plurals ...string) *d
 	})}
 }
 
-// letReadPods grants the replicas what the Pod watch needs.
-func (d *deployment) letReadPods(t *testing.T) {
-	t.Helper()
-	rbac, name := d.cluster.kube.RbacV1(), metav1.ObjectMeta{Name: "read-pods"}
-	_, err := rbac.Roles(d.Namespace()).Create(t.Context(), &rbacv1.Role{ObjectMeta: name, Rules: []rbacv1.PolicyRule{{
-		APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"get", "list", "watch"},
-	}}}, metav1.CreateOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = rbac.RoleBindings(d.Namespace()).Create(t.Context(), &rbacv1.RoleBinding{
-		ObjectMeta: name,
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: name.Name},
-		Subjects:   []rbacv1.Subject{{Kind: rbacv1.GroupKind, APIGroup: rbacv1.GroupName, Name: "system:serviceaccounts:" + d.Namespace()}},
-	}, metav1.CreateOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-// launchInPods starts replicas, each with a file for its termination message, as a kubelet makes one.
+// launchInPods starts replicas, each with a file for its termination message.
 func (d *deployment) launchInPods(t *testing.T, names ...string) {
 	t.Helper()
 	for _, name := range names {
-		path := d.terminationLog(name)
-		if err := os.WriteFile(path, nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		d.launchWith(t, name, "--termination-log="+path)
+		d.launchWith(t, name, d.withTerminationLog(t, name))
 	}
+}
+
+// withTerminationLog makes a file for the replica's termination message, as a kubelet does, and returns the argument for it.
+func (d *deployment) withTerminationLog(t *testing.T, name string) string {
+	t.Helper()
+	path := d.terminationLog(name)
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return "--termination-log=" + path
 }
 
 func (d *deployment) terminationLog(name string) string {

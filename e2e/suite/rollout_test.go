@@ -12,7 +12,6 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	apitypes "k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
@@ -31,7 +30,6 @@ func TestRollingUpdateMovesEachShardOnce(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	d := c.deployTypes(t, "fast", "widgets", "gadgets", "gizmos", "sprockets")
-	d.letReadRevisions(t)
 	v1, v2 := d.replicaSet(t, 1, 2), d.replicaSet(t, 2, 2)
 
 	d.launchOf(t, v1, "old-a")
@@ -74,7 +72,6 @@ func TestRollbackBringsTheShardsBack(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	d := c.deployTypes(t, "fast", "widgets", "gadgets", "gizmos", "sprockets")
-	d.letReadRevisions(t)
 	v1, v2 := d.replicaSet(t, 1, 2), d.replicaSet(t, 2, 2)
 
 	d.launchOf(t, v1, "old-a")
@@ -103,6 +100,7 @@ func TestRollingUpdateNeedsNoPermission(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	d := c.deployTypes(t, "fast", "widgets", "gadgets")
+	d.revoke(t, "pods")
 	v1, v2 := d.replicaSet(t, 7, 2), d.replicaSet(t, 8, 2)
 
 	d.launchOf(t, v1, "old", "--revision=1")
@@ -135,27 +133,6 @@ func TestRollingUpdateNeedsNoPermission(t *testing.T) {
 	d.awaitCost(t, "old", "")
 	d.terminate(t, d.Replica("old"))
 	d.journal(t).checkEpochs(t)
-}
-
-// letReadRevisions grants the replicas what it takes to learn their revisions, and to mark their Pods.
-func (d *deployment) letReadRevisions(t *testing.T) {
-	t.Helper()
-	rbac, name := d.cluster.kube.RbacV1(), metav1.ObjectMeta{Name: "read-revisions"}
-	_, err := rbac.Roles(d.Namespace()).Create(t.Context(), &rbacv1.Role{ObjectMeta: name, Rules: []rbacv1.PolicyRule{
-		{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"get", "patch"}},
-		{APIGroups: []string{"apps"}, Resources: []string{"replicasets"}, Verbs: []string{"get"}},
-	}}, metav1.CreateOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = rbac.RoleBindings(d.Namespace()).Create(t.Context(), &rbacv1.RoleBinding{
-		ObjectMeta: name,
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: name.Name},
-		Subjects:   []rbacv1.Subject{{Kind: rbacv1.GroupKind, APIGroup: rbacv1.GroupName, Name: "system:serviceaccounts:" + d.Namespace()}},
-	}, metav1.CreateOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 // replicaSet makes one as the Deployment controller does. Nothing makes Pods of it: that controller is not running.

@@ -9,7 +9,8 @@
 // what a shortened name stands for; annotate.go writes what an operator wants into
 // a Lease, by compare-and-swap; follow.go has a command look at a group that changes
 // (follower.go keeps a copy of its Leases up to date for that), and await.go waits
-// for something that way.
+// for something that way. Those that print what is to be applied to a cluster and need
+// none find out in installation.go for where that is.
 //
 // An operator's wish is an annotation of a Lease and nothing else: the replicas
 // obey it by themselves, whether a command waits for that or not.
@@ -41,7 +42,7 @@ type or role.`,
 	root.AddCommand(
 		newRun(), newStatus(),
 		newMove(), newUnpin(), newDrain(), newUncordon(),
-		newValidate(), newVersion(),
+		newValidate(), newRBAC(), newFence(), newVersion(),
 	)
 	return root
 }

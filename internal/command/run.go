@@ -34,6 +34,10 @@ second signal ends it at once.
 Environment: POD_NAME, POD_UID and SHARDCTL_CONTAINER say which replica this is;
 POD_NAMESPACE is the default for --namespace.
 
+At its start it asks the API server whether it may do all that the configuration
+needs, waits 5 s for what is missing, and ends with a list of that if it still is.
+What "shardctl rbac FILE" prints grants it.
+
 Shards move to newer versions of the program only. Which version this is of says
 the Deployment's ReplicaSet, or the ControllerRevision of a StatefulSet or
 DaemonSet, that the Pod belongs to, if the replica may get pods and
@@ -73,6 +77,8 @@ holds nothing any more is the first one that its Deployment deletes.`,
 	cmd.Flags().Int64Var(&options.Revision, "revision", 0, "orders versions of the program, where the Pod's owner does not: shards never move to a lower one")
 	cmd.Flags().StringVar(&options.TerminationLog, "termination-log", terminationlog.Default,
 		"the container's terminationMessagePath, which tells the others that this replica has ended; "+terminationlog.Off+" for none")
+	cmd.Flags().BoolVar(&options.TolerateMissingPermissions, "tolerate-missing-permissions", false,
+		"only log which permissions are missing: for those that were granted for some namespaces or names only")
 	cmd.Flags().IntVarP(&verbosity, "v", "v", 0, "verbosity of the log: 3 shows failed requests on Leases")
 	if err := cmd.MarkFlagRequired("config"); err != nil {
 		panic(err) // the flag was defined above

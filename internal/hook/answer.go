@@ -25,6 +25,9 @@ func decode(body []byte, answer any, strict bool) error {
 		// A null would decode as an answer that wants nothing, and have everything deleted.
 		return errors.New("is not a JSON object")
 	}
+	if err := checkValues(body); err != nil {
+		return err
+	}
 	strictErrs, err := kjson.UnmarshalStrict(body, answer)
 	if err != nil {
 		return err

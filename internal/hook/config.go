@@ -84,7 +84,8 @@ type Exec struct {
 	// Empty means DefaultTimeout.
 	Timeout string `json:"timeout,omitempty"`
 
-	// Env is added to the environment of shardctl itself, and wins over it.
+	// Env is added to the environment of shardctl itself, and wins over it. The variables that tell of the
+	// term (see Term) are set for each call, and cannot be set here.
 	Env []EnvVar `json:"env,omitempty"`
 }
 
@@ -185,6 +186,9 @@ func (e *Exec) validate(path *field.Path) field.ErrorList {
 		at := path.Child("env").Index(i)
 		for _, reason := range validation.IsEnvVarName(env.Name) {
 			errs = append(errs, field.Invalid(at.Child("name"), env.Name, reason))
+		}
+		if isVariable(env.Name) {
+			errs = append(errs, field.Forbidden(at.Child("name"), env.Name+" tells the program of its term and is set for each call: use another name"))
 		}
 		if strings.ContainsRune(env.Value, 0) {
 			errs = append(errs, field.Invalid(at.Child("value"), env.Value, "must not contain a NUL character"))

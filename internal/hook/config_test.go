@@ -79,6 +79,10 @@ func TestValidate(t *testing.T) {
 			"environment", program(Exec{Command: []string{"sync"}, Env: []EnvVar{{"A", "1"}, {"B=C", "1"}}}),
 			`h.exec.env[1].name: Invalid value: "B=C": a valid environment variable name must consist of alphabetic characters, digits, '_', '-', or '.', and must not start with a digit (e.g. 'my.env-name',  or 'MY_ENV.NAME',  or 'MyEnvName1', regex used for validation is '[-._a-zA-Z][-._a-zA-Z0-9]*')`,
 		},
+		{
+			"variable of the term", program(Exec{Command: []string{"sync"}, Env: []EnvVar{{"SHARDCTL_EPOCH", "7"}}}),
+			`h.exec.env[0].name: Forbidden: SHARDCTL_EPOCH tells the program of its term and is set for each call: use another name`,
+		},
 		{"argument", program(Exec{Command: []string{"sync", "a\x00b"}}), `h.exec.command[1]: Invalid value: "a\x00b": must not contain a NUL character`},
 	}
 	for _, tt := range tests {

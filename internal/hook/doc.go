@@ -11,8 +11,11 @@
 //     hook wants to be left alone. Redirects that keep the POST (307, 308) are followed.
 //   - of a program, its standard output if it exits with code 0.
 //
-// Either must be one JSON object of at most MaxAnswerBytes that nests no deeper than 10,000 levels. It is
-// decoded as Kubernetes decodes JSON: field names are case-sensitive, whole numbers stay int64.
+// Either must be one JSON object of at most MaxAnswerBytes and MaxAnswerValues that nests no deeper than
+// 10,000 levels. It is decoded as Kubernetes decodes JSON: field names are case-sensitive, whole numbers stay int64.
+//
+// A call tells the hook in which term it is made, if the context says so (WithTerm): shard, epoch and
+// fencing token, as headers of a webhook and in the environment of a program.
 //
 // Nothing outlives a call. When its context ends, the connection is cut, or the program and every process
 // in its process group are killed, at once; processes that a program leaves behind in its group are killed

@@ -55,7 +55,7 @@ type Error struct {
 func (e *Error) Error() string {
 	s := fmt.Sprintf("hook %s: %s", e.Target, e.Detail)
 	if e.Err != nil {
-		s += ": " + e.Err.Error()
+		s += ": " + head([]byte(e.Err.Error())) // it may repeat names that the hook has chosen
 	}
 	if e.Excerpt != "" {
 		s += fmt.Sprintf(": %q", e.Excerpt)

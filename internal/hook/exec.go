@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"slices"
 	"time"
 )
 
@@ -46,7 +47,7 @@ func (p *program) Call(ctx context.Context, request, answer any) error {
 	stdout := &answerBuffer{full: func() { stop(errTooLarge) }}
 	stderr := &tailBuffer{}
 	cmd := exec.CommandContext(callCtx, p.command[0], p.command[1:]...)
-	cmd.Env = p.env
+	cmd.Env = slices.Concat(p.env, variables(ctx)) // of a variable that is there twice, the last one counts
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(payload), stdout, stderr
 	cmd.WaitDelay = p.grace
 	inGroupOfItsOwn(cmd)

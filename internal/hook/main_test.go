@@ -38,6 +38,10 @@ func play(role string) (code int) {
 		json.NewEncoder(os.Stdout).Encode(map[string]any{
 			"request": json.RawMessage(request), "args": os.Args[1:], "extra": os.Getenv("EXTRA"),
 		})
+	case "term":
+		json.NewEncoder(os.Stdout).Encode(map[string]any{
+			"shard": os.Getenv(variableShard), "epoch": os.Getenv(variableEpoch), "token": os.Getenv(variableToken),
+		})
 	case "print":
 		fmt.Print(os.Args[1])
 	case "fail":

@@ -63,6 +63,7 @@ func (w *webhook) Call(ctx context.Context, request, answer any) error {
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", "shardctl")
+	setHeaders(ctx, req.Header)
 
 	resp, err := w.client.Do(req)
 	if err != nil {
@@ -132,10 +133,14 @@ func retryAfter(header http.Header, now time.Time) time.Duration {
 }
 
 // keepPost follows the redirects that keep the method. The others would call the hook by GET, without the
-// request; their status is then the answer, and an error.
+// request; their status is then the answer, and an error. The request holds a whole object: it does not go
+// on in plain text where the configuration says https.
 func keepPost(req *http.Request, via []*http.Request) error {
 	if req.Method != http.MethodPost {
 		return http.ErrUseLastResponse
+	}
+	if via[0].URL.Scheme == "https" && req.URL.Scheme != "https" {
+		return fmt.Errorf("redirected from https to %s: refused", req.URL.Scheme)
 	}
 	if len(via) >= maxRedirects {
 		return fmt.Errorf("more than %d redirects", maxRedirects)

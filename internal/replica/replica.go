@@ -37,13 +37,18 @@ type Options struct {
 	// TerminationLog is where the kubelet looks for a termination message: see
 	// [shard.GroupOptions].
 	TerminationLog string
+	// TolerateMissingPermissions has the replica start although it may not do all that the
+	// file needs, for permissions that were granted for some namespaces or names only.
+	TolerateMissingPermissions bool
 }
 
 // Replica is one process of a group.
 type Replica struct {
-	group    *shard.Group
-	registry *prometheus.Registry
-	listener net.Listener
+	group        *shard.Group
+	preflight    *preflight
+	introduction *introduction
+	registry     *prometheus.Registry
+	listener     net.Listener
 	// terminationLog gets the error that the replica ends with.
 	terminationLog string
 	hooks          []hook.Hook
@@ -75,6 +80,12 @@ func New(ctx context.Context, rc *rest.Config, cfg *config.Config, o Options) (*
 		return nil, err
 	}
 	if err := r.addRoles(rc, cfg); err != nil {
+		return nil, err
+	}
+	if r.preflight, err = newPreflight(rc, cfg, namespace, o.TolerateMissingPermissions); err != nil {
+		return nil, err
+	}
+	if r.introduction, err = newIntroduction(rc, cfg, namespace, r.group.ReportFence); err != nil {
 		return nil, err
 	}
 	if r.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", cfg.HTTPAddress); err != nil {
@@ -166,10 +177,18 @@ func (r *Replica) Run(ctx context.Context) error {
 	g, serving := errgroup.WithContext(serving)
 	g.Go(func() error { return serve(serving, r.listener, r.handler()) })
 	g.Go(func() error {
+		r.introduction.run(serving)
+		return nil
+	})
+	g.Go(func() error {
 		defer stop()
 		leave, cancel := context.WithCancel(ctx)
 		defer cancel()
 		defer context.AfterFunc(serving, cancel)() // the endpoint failed: leave in order
+		// Whoever is told to stop meanwhile leaves in order, too.
+		if err := r.preflight.check(leave); err != nil && leave.Err() == nil {
+			return err
+		}
 		return r.group.Run(leave)
 	})
 	err := g.Wait()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/shardctl/shardctl/internal/config"
 	"github.com/shardctl/shardctl/internal/decorator"
+	"github.com/shardctl/shardctl/internal/hook"
 	"github.com/shardctl/shardctl/pkg/shard"
 )
 
@@ -24,7 +25,7 @@ func controllerFor(c *decorator.Controller, role config.Role, gvr schema.GroupVe
 		Partition: role.Partition,
 		Workers:   workers,
 		Reconcile: func(ctx context.Context, key shard.Key) (shard.Result, error) {
-			after, err := c.Sync(ctx, gvr, key.Namespace, key.Name)
+			after, err := c.Sync(tellHooks(ctx), gvr, key.Namespace, key.Name)
 			return shard.Result{RequeueAfter: after}, err
 		},
 		Filter:   func(u *unstructured.Unstructured) bool { return c.Matches(gvr, u) },
@@ -34,6 +35,15 @@ func controllerFor(c *decorator.Controller, role config.Role, gvr schema.GroupVe
 		controller.Watches = append(controller.Watches, shard.Watch{Resource: rule.GVR(), Keys: parentsOf(c, gvr)})
 	}
 	return controller
+}
+
+// tellHooks hands the term of a reconcile on to the hooks that it calls.
+func tellHooks(ctx context.Context) context.Context {
+	term, ok := shard.TermFrom(ctx)
+	if !ok {
+		return ctx
+	}
+	return hook.WithTerm(ctx, hook.Term{Shard: term.Shard(), Epoch: term.Epoch(), Token: term.Token()})
 }
 
 // parentsOf names the object of a type that an attachment belongs to.

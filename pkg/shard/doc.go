@@ -42,7 +42,9 @@
 //   - A shard is given away only after its last reconcile has returned, and every
 //     write that it sent through the fence has been answered, or has failed, or
 //     has gone unanswered for the DrainTimeout. A connection that breaks tells
-//     nothing of the write on it: that one may still be carried out.
+//     nothing of the write on it, which may still be carried out: it counts as
+//     under way until the object, read back, shows that it would be in vain, or
+//     for a minute, within the DrainTimeout.
 //   - After a change to an object, some holder reconciles it at or after that
 //     change. Deletions without a finalizer, and objects that cease to pass the
 //     Filter, are covered as far as a bounded memory reaches.

@@ -48,12 +48,22 @@ func (s *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}, nil
 }
 
+// newFence returns the fence before a transport. Its metrics are registered
+// nowhere.
+func newFence(next http.RoundTripper) *fencedTransport {
+	m, err := newMetrics(nil, "g")
+	if err != nil {
+		panic(err) // nothing is registered that could be there already
+	}
+	return &fencedTransport{next: next, metrics: m}
+}
+
 func send(ctx context.Context, s *transport, method string) error {
 	req, err := http.NewRequestWithContext(ctx, method, "https://api/apis/example.com/v1/namespaces/ns/widgets/w", nil)
 	if err != nil {
 		return err
 	}
-	resp, err := (&fence{next: s, refused: func(error) {}}).RoundTrip(req)
+	resp, err := newFence(s).RoundTrip(req)
 	if err != nil {
 		return err
 	}
@@ -225,22 +235,80 @@ func TestFenceRemembersWhatWasWritten(t *testing.T) {
 	})
 }
 
-func TestResourceOf(t *testing.T) {
-	for path, want := range map[string]string{
-		"/api/v1/namespaces/ns/pods":                            "pods",
-		"/api/v1/namespaces/ns/pods/p/status":                   "pods",
-		"/api/v1/namespaces/ns":                                 "namespaces",
-		"/api/v1/namespaces/ns/finalize":                        "namespaces",
-		"/api/v1/nodes/n":                                       "nodes",
-		"/apis/apps/v1/namespaces/ns/deployments/d/scale":       "deployments.apps",
-		"/apis/example.com/v1/widgets/w":                        "widgets.example.com",
-		"/apis/example.com/v1/namespaces/ns/widgets/namespaces": "widgets.example.com",
-		"/healthz":       "",
-		"/api/v1":        "",
-		"/apis/apps/v1/": "",
+func TestTargetOf(t *testing.T) {
+	for path, want := range map[string]target{
+		"/api/v1/namespaces/ns/pods":                            {resource: "pods", collection: "/api/v1/namespaces/ns/pods"},
+		"/api/v1/namespaces/ns/pods/p/status":                   {resource: "pods", collection: "/api/v1/namespaces/ns/pods", name: "p", subresource: "status"},
+		"/api/v1/namespaces/ns/pods/p/proxy/some/page":          {resource: "pods", collection: "/api/v1/namespaces/ns/pods", name: "p", subresource: "proxy"},
+		"/api/v1/namespaces/ns":                                 {resource: "namespaces", collection: "/api/v1/namespaces", name: "ns"},
+		"/api/v1/namespaces/ns/finalize":                        {resource: "namespaces", collection: "/api/v1/namespaces", name: "ns", subresource: "finalize"},
+		"/api/v1/nodes/n":                                       {resource: "nodes", collection: "/api/v1/nodes", name: "n"},
+		"/apis/apps/v1/namespaces/ns/deployments/d/scale":       {resource: "deployments.apps", collection: "/apis/apps/v1/namespaces/ns/deployments", name: "d", subresource: "scale"},
+		"/apis/example.com/v1/widgets/w":                        {resource: "widgets.example.com", collection: "/apis/example.com/v1/widgets", name: "w"},
+		"/apis/example.com/v1/namespaces/ns/widgets/namespaces": {resource: "widgets.example.com", collection: "/apis/example.com/v1/namespaces/ns/widgets", name: "namespaces"},
+		"/healthz":       {},
+		"/api/v1":        {},
+		"/apis/apps/v1/": {},
 	} {
-		if got, ok := resourceOf(path); got != want || ok != (want != "") {
-			t.Errorf("resourceOf(%q) = %q, %t, want %q", path, got, ok, want)
+		if got, ok := targetOf(path); got != want || ok != (want != target{}) {
+			t.Errorf("targetOf(%q) = %+v, %t, want %+v", path, got, ok, want)
 		}
 	}
+}
+
+func TestFenceLetsPassWhatChangesNothing(t *testing.T) {
+	const authorization = "/apis/authorization.k8s.io/v1/"
+	for _, tc := range []struct {
+		method, url string
+		want        bool
+	}{
+		{http.MethodGet, "/api/v1/pods?watch=true", true},
+		{http.MethodGet, "/api/v1/namespaces/ns/pods/p/log?follow=true", true},
+		{http.MethodHead, "/healthz", true},
+		{http.MethodPost, authorization + "selfsubjectaccessreviews", true},
+		{http.MethodPost, authorization + "namespaces/ns/localsubjectaccessreviews", true},
+		{http.MethodPost, "/apis/authentication.k8s.io/v1/tokenreviews", true},
+		{http.MethodPut, authorization + "selfsubjectaccessreviews", false},
+		{http.MethodPost, authorization + "selfsubjectaccessreviews/some-name", false},
+		{http.MethodPost, "/apis/example.com/v1/tokenreviews", false},
+		{http.MethodPost, "/api/v1/namespaces/ns/serviceaccounts/sa/token", false},
+		{http.MethodPost, "/api/v1/namespaces/ns/pods?dryRun=All", false},
+		{http.MethodDelete, "/api/v1/namespaces/ns/pods", false},
+	} {
+		s := &transport{body: "{}"}
+		req, err := http.NewRequestWithContext(t.Context(), tc.method, "https://api"+tc.url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := newFence(s).RoundTrip(req)
+		if err == nil {
+			resp.Body.Close()
+		}
+		if passed := err == nil; passed != tc.want || passed != (s.sent == 1) || !passed && !errors.Is(err, ErrNoTerm) {
+			t.Errorf("%s %s: sent %d, error %v; want it to pass: %t", tc.method, tc.url, s.sent, err, tc.want)
+		}
+	}
+}
+
+func TestWriteErrorTellsWhatBecameOfTheWrite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const path = "/apis/example.com/v1/namespaces/ns/widgets/w"
+		lapsed, _ := testTerm(0)
+		brief, _ := testTerm(time.Second)
+		for _, tc := range []struct {
+			ctx     context.Context
+			sent    bool
+			message string
+		}{
+			{t.Context(), false, "PUT " + path + " was not sent: a write outside of any term"},
+			{inTerm(t.Context(), lapsed), false, "PUT " + path + " was not sent (shard widgets.example.com, epoch 7): the term is over"},
+			{inTerm(t.Context(), brief), true, "PUT " + path + " was sent, and may be carried out (shard widgets.example.com, epoch 7): the term is over: context canceled"},
+		} {
+			err := send(tc.ctx, &transport{delay: time.Minute}, http.MethodPut)
+			failure, ok := errors.AsType[*WriteError](err)
+			if !ok || failure.Method != http.MethodPut || failure.Path != path || failure.Sent != tc.sent || failure.Error() != tc.message {
+				t.Errorf("got %#v: %v\nwant sent %t: %s", err, err, tc.sent, tc.message)
+			}
+		}
+	})
 }

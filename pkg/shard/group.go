@@ -43,6 +43,7 @@ type Group struct {
 	roles       []*role
 	tenures     map[*tenure]bool // all whose work has not ended
 	granted     uint64           // the number of the newest
+	fence       string           // the digest that ReportFence was given
 	started     bool
 	driver      *lease.Driver // made by Run, before anything that uses it is started
 
@@ -110,8 +111,16 @@ func newInformers(cfg *rest.Config, o GroupOptions) (*informers.Set, error) {
 }
 
 // FencedConfig returns a configuration for clients whose writes are sent only
-// within a valid [Term]: use it for every client that a reconcile writes with.
-func (g *Group) FencedConfig() *rest.Config { return fenced(g.cfg, g.metrics.fenced) }
+// within a valid [Term]: use it for every client that a reconcile writes with,
+// and pass on the context that the reconcile got.
+//
+// Reads, watches and reviews pass as they are. A write outside of any term, or
+// after the end of its own, is not sent, and one under way at that moment is
+// cancelled; both are a [*WriteError]. A connection that is upgraded is not cut
+// once it is open. A write that belongs to no shard needs [Unfenced]. What the
+// API server's fence refuses is sent again for 1.5 s at most, for it may not know
+// of the term yet; see [ServerFenced] for what it means then.
+func (g *Group) FencedConfig() *rest.Config { return fenced(g.cfg, g.metrics) }
 
 // Informer shares the group's cache of a type. The caller gives it back with
 // Release.

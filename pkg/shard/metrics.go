@@ -23,6 +23,7 @@ type metrics struct {
 	requests   *prometheus.CounterVec
 	latency    *prometheus.HistogramVec
 	refused    *prometheus.CounterVec
+	resent     prometheus.Counter
 	reconciles *prometheus.HistogramVec
 
 	// draining has, by shard, the epoch of a term that was counted as lost when it
@@ -59,7 +60,8 @@ func newMetrics(r prometheus.Registerer, group string) (*metrics, error) {
 		gaps:       histogramIn(gapBuckets, "handoff_gap_seconds", "From the end of the last holder's work, by its clock, until this replica begins to work, by how the shard was gained.", "cause"),
 		requests:   counter("lease_requests_total", "Requests on the group's Leases, by verb and outcome.", "verb", "outcome"),
 		latency:    histogram("lease_request_duration_seconds", "Duration of requests on the group's Leases.", "verb"),
-		refused:    counter("fence_rejections_total", "Writes that the local fence did not send.", "reason"),
+		refused:    counter("fence_rejections_total", "Writes that the fences refused: no_term and term_over were not sent, server is what the API server's fence refused for good.", "reason"),
+		resent:     prometheus.NewCounter(prometheus.CounterOpts{Namespace: "shardctl", Name: "fence_retries_total", Help: "Writes sent again because the API server's fence may not have known of the term yet.", ConstLabels: labels}),
 		reconciles: histogram("reconcile_duration_seconds", "Duration of reconciles, by result; of all buckets of a type together.", "shard", "controller", "result"),
 		draining:   map[string]int32{},
 	}
@@ -67,7 +69,7 @@ func newMetrics(r prometheus.Registerer, group string) (*metrics, error) {
 		return m, nil
 	}
 	var errs []error
-	for _, c := range []prometheus.Collector{m.held, m.epoch, m.gained, m.lost, m.drains, m.gaps, m.requests, m.latency, m.refused, m.reconciles} {
+	for _, c := range []prometheus.Collector{m.held, m.epoch, m.gained, m.lost, m.drains, m.gaps, m.requests, m.latency, m.refused, m.resent, m.reconciles} {
 		errs = append(errs, r.Register(c))
 	}
 	return m, errors.Join(errs...)
@@ -117,13 +119,29 @@ func (m *metrics) requested(verb lease.Verb, o lease.Outcome, took time.Duration
 	m.latency.WithLabelValues(string(verb)).Observe(took.Seconds())
 }
 
+// Reasons for which a write was refused.
+const (
+	refusedNoTerm   = "no_term"
+	refusedTermOver = "term_over"
+	refusedServer   = "server"
+)
+
+// fenced counts a write that was not sent. One whose caller had given up before
+// was not refused.
 func (m *metrics) fenced(err error) {
-	reason := "term_over"
-	if errors.Is(err, ErrNoTerm) {
-		reason = "no_term"
+	switch {
+	case errors.Is(err, ErrNoTerm):
+		m.refused.WithLabelValues(refusedNoTerm).Inc()
+	case errors.Is(err, ErrTermOver):
+		m.refused.WithLabelValues(refusedTermOver).Inc()
 	}
-	m.refused.WithLabelValues(reason).Inc()
 }
+
+// fencedByServer counts a write that the API server's fence refused for good.
+func (m *metrics) fencedByServer() { m.refused.WithLabelValues(refusedServer).Inc() }
+
+// retried counts a write that is sent again.
+func (m *metrics) retried() { m.resent.Inc() }
 
 func (m *metrics) reconciled(shard, controller, result string, took time.Duration) {
 	m.reconciles.WithLabelValues(shard, controller, result).Observe(took.Seconds())

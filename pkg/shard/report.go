@@ -18,8 +18,8 @@ import (
 // request.
 const lookInterval = 100 * time.Millisecond
 
-// reportLoop tells the driver what this replica can hold, how busy it is and
-// what fails; the next heartbeat carries it.
+// reportLoop tells the driver what this replica can hold, how busy it is, what
+// fails and which fence it calls for; the next heartbeat carries it.
 func (g *Group) reportLoop(ctx context.Context) error {
 	ticker := time.NewTicker(lookInterval)
 	defer ticker.Stop()
@@ -31,12 +31,12 @@ func (g *Group) reportLoop(ctx context.Context) error {
 			g.driver.Configure(now)
 			served = now
 		}
-		report := lease.Reported{Ready: said.Ready || g.answered(), Load: said.Load, Problems: g.failures(ctx, waiting)}
+		report := lease.Reported{Ready: said.Ready || g.answered(), Load: said.Load, Problems: g.failures(ctx, waiting), Fence: g.reportedFence()}
 		if since := time.Since(lastLook); since >= loadInterval {
 			report.Load = measured.look(g.held(), g.takeBusy(), since)
 			lastLook = time.Now()
 		}
-		if !maps.Equal(report.Load, said.Load) || report.Ready != said.Ready || !maps.Equal(report.Problems, said.Problems) {
+		if !maps.Equal(report.Load, said.Load) || report.Ready != said.Ready || !maps.Equal(report.Problems, said.Problems) || report.Fence != said.Fence {
 			g.driver.Report(report)
 			said = report
 		}

@@ -20,6 +20,9 @@ type Term struct {
 	// life ends with the term; its validity may end before.
 	life context.Context
 	end  context.CancelFunc
+	// closing ends when somebody waits for the writes, so that the shard can go.
+	closing context.Context
+	close   context.CancelFunc
 
 	mu     sync.Mutex
 	writes work.Writes
@@ -28,7 +31,8 @@ type Term struct {
 
 func newTerm(record lease.Term, v *lease.Validity) *Term {
 	life, end := context.WithCancel(context.Background())
-	return &Term{record: record, validity: v, life: life, end: end}
+	closing, closed := context.WithCancel(life)
+	return &Term{record: record, validity: v, life: life, end: end, closing: closing, close: closed}
 }
 
 // Shard is the shard's name.
@@ -112,7 +116,8 @@ func (t *Term) sending() bool {
 	return t.writes.Send()
 }
 
-// answered counts a write whose outcome is known, or never will be.
+// answered counts a write whose outcome is known, or will not be waited for any
+// longer.
 func (t *Term) answered() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -124,8 +129,9 @@ func (t *Term) answered() {
 }
 
 // awaitWrites refuses further writes and waits, no longer than the patience,
-// until all that were sent have been answered (R13).
+// until the outcome of all that were sent is known (R13).
 func (t *Term) awaitWrites(patience time.Duration) {
+	t.close()
 	t.mu.Lock()
 	t.writes.Close()
 	if t.writes.Settled() {
@@ -156,7 +162,8 @@ func TermFrom(ctx context.Context) (*Term, bool) {
 
 // Unfenced marks a context for writes that belong to no shard, such as those
 // of a program's own set-up. They are sent whoever holds what; the reason is
-// for whoever reads the code.
+// for whoever reads the code. In the context of a term the mark counts for
+// nothing.
 func Unfenced(ctx context.Context, reason string) context.Context {
 	return context.WithValue(ctx, unfencedKey, reason)
 }

@@ -9,61 +9,70 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"strings"
 )
 
-// maxAnswer bounds how much of an answer is read ahead to learn the
-// resourceVersion of what was written; larger ones are passed on unread. An
-// object is 1.5 MiB at most.
-const maxAnswer = 4 << 20
+const (
+	// maxAnswer bounds how much of an answer is read ahead to learn the
+	// resourceVersion of what was written; larger ones are passed on unread. An
+	// object is 1.5 MiB at most.
+	maxAnswer = 4 << 20
+	// maxRefusal bounds how much is read ahead of an answer that says no.
+	maxRefusal = 64 << 10
+)
+
+// peek reads ahead in an answer, up to limit bytes. Whoever reads the body gets
+// all of it, and meets the same error if there is one.
+func peek(resp *http.Response, limit int64) []byte {
+	ahead, err := io.ReadAll(io.LimitReader(resp.Body, limit))
+	tail := io.Reader(resp.Body)
+	if err != nil {
+		tail = failing{err}
+	}
+	resp.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(ahead), tail), resp.Body}
+	return ahead
+}
+
+// failing is the rest of a body that broke off.
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
+// objectMeta is what the fence looks at of an object.
+type objectMeta struct {
+	Kind     string
+	Metadata struct {
+		Name              string
+		UID               string
+		ResourceVersion   string
+		DeletionTimestamp *string
+	}
+}
 
 // noteWritten remembers the resourceVersion that a write got, so that the next
 // holder can wait until its cache has seen it. Answers in protobuf are not
 // looked into.
 func noteWritten(term *Term, req *http.Request, resp *http.Response) {
-	resource, ok := resourceOf(req.URL.Path)
-	if !ok || resp.StatusCode >= http.StatusMultipleChoices {
+	to, ok := targetOf(req.URL.Path)
+	if !ok || to.streams() || resp.StatusCode < http.StatusOK || resp.StatusCode >= http.StatusMultipleChoices {
 		return
 	}
+	if o, ok := metaIn(resp); ok && o.Kind != "Status" && o.Metadata.ResourceVersion != "" {
+		term.noteWrite(to.resource, o.Metadata.ResourceVersion)
+	}
+}
+
+// metaIn reads ahead in an answer for the object in it, if that is JSON and not too
+// large.
+func metaIn(resp *http.Response) (o objectMeta, ok bool) {
 	if t, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type")); err != nil || t != "application/json" {
-		return
+		return o, false
 	}
-	ahead, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
-	rest := resp.Body
-	resp.Body = struct {
-		io.Reader
-		io.Closer
-	}{io.MultiReader(bytes.NewReader(ahead), rest), rest}
-	if err != nil || len(ahead) > maxAnswer {
-		return // whoever reads on meets the same error
+	ahead := peek(resp, maxAnswer+1)
+	if len(ahead) > maxAnswer {
+		return o, false
 	}
-	var object struct {
-		Kind     string
-		Metadata struct{ ResourceVersion string }
-	}
-	if json.Unmarshal(ahead, &object) == nil && object.Kind != "Status" && object.Metadata.ResourceVersion != "" {
-		term.noteWrite(resource, object.Metadata.ResourceVersion)
-	}
+	return o, json.Unmarshal(ahead, &o) == nil
 }
-
-// resourceOf reads the resource type, as resource.group, from the path of a
-// request: /api/v1/... or /apis/<group>/<version>/..., with or without
-// namespaces/<namespace>.
-func resourceOf(path string) (string, bool) {
-	parts := strings.Split(strings.Trim(path, "/"), "/")
-	group := ""
-	switch {
-	case len(parts) > 2 && parts[0] == "api":
-		parts = parts[2:]
-	case len(parts) > 3 && parts[0] == "apis":
-		group, parts = "."+parts[1], parts[3:]
-	default:
-		return "", false
-	}
-	if len(parts) > 2 && parts[0] == "namespaces" && !isNamespaceSubresource(parts[2]) {
-		parts = parts[2:]
-	}
-	return parts[0] + group, true
-}
-
-func isNamespaceSubresource(s string) bool { return s == "status" || s == "finalize" }

@@ -1,0 +1,66 @@
+// Copyright The shardctl Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package command
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/shardctl/shardctl/internal/config"
+	"github.com/shardctl/shardctl/pkg/fence"
+)
+
+func newFence() *cobra.Command {
+	var at installation
+	cmd := &cobra.Command{
+		Use:   "fence FILE",
+		Short: "Print the admission policies that refuse writes of those who do not hold the shard",
+		Long: `Prints the ValidatingAdmissionPolicies and bindings by which the API server itself
+refuses what a replica writes for a shard that it does not hold:
+
+    kubectl apply -k manifests/components/fence   # once in a cluster, and first
+    shardctl fence config.yaml | kubectl apply -f -
+
+Print them anew when the types or the attachments in the file have changed. How many
+buckets there are does not matter. It needs no cluster.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cfg, err := config.Load(args[0])
+			if err != nil {
+				return err
+			}
+			at, err := at.of(cfg)
+			if err != nil {
+				return err
+			}
+			f, err := fence.New(fence.Options{
+				Group: cfg.Name, Namespace: at.namespace, ServiceAccount: at.serviceAccount, Types: config.TypesOf(cfg),
+			})
+			if err != nil {
+				return err
+			}
+			return printFence(cmd.OutOrStdout(), f, cfg.Name, at)
+		},
+	}
+	at.addFlags(cmd)
+	return cmd
+}
+
+// printFence puts before the policies what an operator has to know of them.
+func printFence(w io.Writer, f *fence.Fence, group string, at installation) error {
+	if _, err := fmt.Fprintf(w, `# The fence of group %[1]s in namespace %[2]s: the API server refuses what service account
+# %[3]s writes for a shard that the Pod does not hold. Printed by shardctl fence.
+#
+# Install first what all groups share: kubectl apply -k manifests/components/fence
+# Remove the bindings first, the policies after them, and what is shared last:
+#   kubectl delete validatingadmissionpolicybindings -l shardctl.dev/group=%[1]s,shardctl.dev/namespace=%[2]s
+#   kubectl delete validatingadmissionpolicies -l shardctl.dev/group=%[1]s,shardctl.dev/namespace=%[2]s
+# Kubernetes 1.33 or later. Digest: %[4]s
+`, group, at.namespace, at.serviceAccount, f.Digest()); err != nil {
+		return fmt.Errorf("printing the fence: %w", err)
+	}
+	return f.WriteYAML(w)
+}

@@ -1,0 +1,192 @@
+// Copyright The shardctl Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package rbac
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/shardctl/shardctl/internal/config"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// everything is a file that makes use of all there is.
+const everything = `
+apiVersion: shardctl.dev/v1alpha1
+kind: Configuration
+metadata: {name: widgets-operator}
+spec:
+  roles:
+  - name: plain
+    buckets: 4
+    decorator:
+      resources: [{apiVersion: demo.example.com/v1, resource: gadgets}, {apiVersion: v1, resource: nodes}]
+      hooks: {sync: {webhook: {url: "http://localhost/"}}}
+---
+apiVersion: metacontroller.k8s.io/v1alpha1
+kind: DecoratorController
+metadata: {name: attaching}
+spec:
+  resources: [{apiVersion: demo.example.com/v1, resource: widgets}, {apiVersion: v1, resource: configmaps}]
+  attachments:
+  - {apiVersion: v1, resource: services}
+  - {apiVersion: batch/v1, resource: jobs, updateStrategy: {method: Recreate}}
+  - {apiVersion: apps/v1, resource: deployments, updateStrategy: {method: InPlace}}
+  - {apiVersion: v1, resource: configmaps, updateStrategy: {method: InPlace}}
+  hooks:
+    sync: {webhook: {url: "http://localhost/"}}
+    finalize: {webhook: {url: "http://localhost/"}}
+`
+
+// little is a file that needs as little as possible.
+const little = `
+apiVersion: shardctl.dev/v1alpha1
+kind: Configuration
+metadata: {name: "1"}
+spec:
+  podWatch: false
+  roles:
+  - name: plain
+    decorator:
+      resources: [{apiVersion: v1, resource: configmaps}]
+      hooks: {sync: {webhook: {url: "http://localhost/"}}}
+`
+
+func parse(t *testing.T, text string) *config.Config {
+	t.Helper()
+	cfg, err := config.Parse("config.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cfg
+}
+
+func printed(t *testing.T, g *Grant) string {
+	t.Helper()
+	var out strings.Builder
+	if err := g.WriteYAML(&out); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+func TestGrantIsPrintedAsInTheGoldenFiles(t *testing.T) {
+	for _, tc := range []struct {
+		golden, config string
+		options        Options
+	}{
+		{"everything.yaml", everything, Options{Namespace: "operators", ServiceAccount: "widgets"}},
+		{"little.yaml", little, Options{Namespace: "null", ServiceAccount: "1", NoOptional: true}},
+	} {
+		t.Run(tc.golden, func(t *testing.T) {
+			got, path := printed(t, NewGrant(parse(t, tc.config), tc.options)), filepath.Join("testdata", tc.golden)
+			if *update {
+				if err := os.WriteFile(path, []byte(got), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got != string(want) {
+				t.Errorf("it is not that of the golden file (-update writes it anew):\n%s", got)
+			}
+		})
+	}
+}
+
+// Who applies what is printed gets the same as who uses the objects.
+func TestPrintedGrantIsTheGrant(t *testing.T) {
+	g := NewGrant(parse(t, everything), Options{Namespace: "operators", ServiceAccount: "widgets"})
+	documents := strings.Split(printed(t, g), "---\n")[1:]
+	wants := []any{g.Role, g.RoleBinding, g.ClusterRole, g.ClusterRoleBinding}
+	if len(documents) != len(wants) {
+		t.Fatalf("%d documents, want %d", len(documents), len(wants))
+	}
+	for i, want := range wants {
+		got := reflect.New(reflect.TypeOf(want).Elem()).Interface()
+		if err := yaml.UnmarshalStrict([]byte(documents[i]), got); err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("printed and read again it is\n%+v\nwant\n%+v", got, want)
+		}
+	}
+}
+
+// Updating is for those alone who have something updated.
+func TestVerbsOfAttachmentsGoByTheUpdateStrategy(t *testing.T) {
+	for method, want := range map[string]string{
+		"OnDelete": "list watch get create delete",
+		"Recreate": "list watch get create delete",
+		"InPlace":  "list watch get create delete update",
+	} {
+		text := strings.Replace(little, "      hooks:",
+			"      attachments: [{apiVersion: v1, resource: secrets, updateStrategy: {method: "+method+"}}]\n      hooks:", 1)
+		var verbs []string
+		for _, r := range Rules(parse(t, text)) {
+			if r.Target() == "secrets" {
+				verbs = append(verbs, r.Verbs...)
+			}
+		}
+		if got := strings.Join(verbs, " "); got != want {
+			t.Errorf("%s: %q, want %q", method, got, want)
+		}
+	}
+}
+
+// A verb stands in one rule only, so that it is asked for once, and whoever removes it has removed it.
+func TestRulesDoNotOverlap(t *testing.T) {
+	seen := map[string]bool{}
+	for _, r := range Rules(parse(t, everything)) {
+		for _, verb := range r.Verbs {
+			if one := r.Describe([]string{verb}, "ns"); seen[one] {
+				t.Errorf("%s is there twice", one)
+			} else {
+				seen[one] = true
+			}
+		}
+	}
+}
+
+// Nobody is given more than what is named, and nothing on cluster level that has to do with the group alone.
+func TestGrantIsLeastPrivilege(t *testing.T) {
+	g := NewGrant(parse(t, everything), Options{Namespace: "operators", ServiceAccount: "widgets"})
+	for _, rule := range append(append([]rbacv1.PolicyRule{}, g.Role.Rules...), g.ClusterRole.Rules...) {
+		for _, words := range [][]string{rule.APIGroups, rule.Resources, rule.Verbs} {
+			if len(words) == 0 || strings.Contains(strings.Join(words, " "), "*") {
+				t.Errorf("a rule has a wildcard, or names nothing: %v", rule)
+			}
+		}
+	}
+	for _, rule := range g.ClusterRole.Rules {
+		for _, resource := range rule.Resources {
+			if resource == "leases" || resource == "pods" {
+				t.Errorf("%v is granted in all namespaces", rule)
+			}
+		}
+	}
+}
+
+func TestDescribe(t *testing.T) {
+	rules := Rules(parse(t, little))
+	for i, want := range map[int]string{
+		0: "get, list, watch, create, update, delete leases.coordination.k8s.io in namespace ns",
+		1: "get pods in namespace ns",
+		7: "update configmaps/status in all namespaces",
+	} {
+		if got := rules[i].Describe(rules[i].Verbs, "ns"); got != want {
+			t.Errorf("rule %d is %q, want %q", i, got, want)
+		}
+	}
+}

@@ -1,0 +1,107 @@
+// Copyright The shardctl Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package replica
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	authenticationclient "k8s.io/client-go/kubernetes/typed/authentication/v1"
+	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
+
+	"github.com/shardctl/shardctl/internal/config"
+	"github.com/shardctl/shardctl/pkg/fence"
+)
+
+// podUIDKey is what the API server says of a token that is bound to a Pod.
+const podUIDKey = "authentication.kubernetes.io/pod-uid"
+
+// accountPrefix begins the user names of the service accounts of all namespaces.
+const accountPrefix = "system:serviceaccount:"
+
+// introductionBackoff spaces the attempts to learn who this replica is. They go on at
+// the cap: nothing waits for the answer.
+var introductionBackoff = wait.Backoff{Duration: time.Second, Factor: 2, Jitter: 0.5, Steps: 100, Cap: time.Minute}
+
+// introduction learns from the API server whom that takes this replica for, and reports
+// which fence its configuration calls for: one that judges the writes of that user.
+type introduction struct {
+	reviews authenticationclient.SelfSubjectReviewInterface
+	options fence.Options // all but the service account
+	podUID  string        // empty outside of any Pod
+	report  func(digest string)
+}
+
+func newIntroduction(rc *rest.Config, cfg *config.Config, namespace string, report func(digest string)) (*introduction, error) {
+	client, err := authenticationclient.NewForConfig(rc)
+	if err != nil {
+		return nil, fmt.Errorf("client for the review of this replica's user: %w", err)
+	}
+	return &introduction{
+		reviews: client.SelfSubjectReviews(),
+		options: fence.Options{Group: cfg.Name, Namespace: namespace, Types: config.TypesOf(cfg)},
+		podUID:  os.Getenv("POD_UID"), // as shard.GroupOptions tell
+		report:  report,
+	}, nil
+}
+
+// run ends when the digest is reported, when there is none to report, or with ctx.
+func (i *introduction) run(ctx context.Context) {
+	user, ok := i.user(ctx)
+	if !ok {
+		return
+	}
+	log := klog.FromContext(ctx).WithValues("user", user.Username)
+	account, ok := strings.CutPrefix(user.Username, accountPrefix+i.options.Namespace+":")
+	if !ok {
+		log.Info("The API server's fence does not judge what this replica writes: it judges a service account of the group's namespace, and nobody else",
+			"namespace", i.options.Namespace)
+		return
+	}
+	if bound := user.Extra[podUIDKey]; i.podUID != "" && (len(bound) == 0 || bound[0] != i.podUID) {
+		log.Info("The API server's fence, where it is installed, refuses what this replica writes: its token is not bound to its Pod. "+
+			"Use the token that the kubelet mounts, and set POD_UID from metadata.uid", "podUID", i.podUID, "boundTo", bound)
+	}
+	i.options.ServiceAccount = account
+	called, err := fence.New(i.options)
+	if err != nil {
+		log.Error(err, "Which fence this replica calls for cannot be told")
+		return
+	}
+	i.report(called.Digest())
+}
+
+// user asks until there is an answer, or ctx ends: then it returns false.
+func (i *introduction) user(ctx context.Context) (authenticationv1.UserInfo, bool) {
+	pause := introductionBackoff
+	for told := false; ; told = true {
+		user, err := i.ask(ctx)
+		if err == nil {
+			return user, true
+		}
+		if !told && ctx.Err() == nil {
+			klog.FromContext(ctx).Info("The API server does not say who this replica is; until it does, `shardctl status` cannot tell whether the fence matches", "err", err)
+		}
+		if !sleep(ctx, pause.Step()) {
+			return authenticationv1.UserInfo{}, false
+		}
+	}
+}
+
+func (i *introduction) ask(ctx context.Context) (authenticationv1.UserInfo, error) {
+	ctx, cancel := context.WithTimeout(ctx, reviewTimeout)
+	defer cancel()
+	answer, err := i.reviews.Create(ctx, &authenticationv1.SelfSubjectReview{}, metav1.CreateOptions{})
+	if err != nil {
+		return authenticationv1.UserInfo{}, fmt.Errorf("asking who this replica is: %w", err)
+	}
+	return answer.Status.UserInfo, nil
+}

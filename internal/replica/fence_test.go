@@ -1,0 +1,119 @@
+// Copyright The shardctl Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package replica
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/go-logr/logr/funcr"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
+	"k8s.io/klog/v2"
+
+	"github.com/shardctl/shardctl/pkg/fence"
+)
+
+// introduced has a replica of the group g in the namespace ns ask who it is, until ctx
+// ends at the latest, and returns what it reports and logs.
+func introduced(ctx context.Context, podUID string, who func() (authenticationv1.UserInfo, error)) (digest, log string) {
+	client := fake.NewClientset()
+	client.PrependReactor("create", "selfsubjectreviews", func(clienttesting.Action) (bool, runtime.Object, error) {
+		user, err := who()
+		return true, &authenticationv1.SelfSubjectReview{Status: authenticationv1.SelfSubjectReviewStatus{UserInfo: user}}, err
+	})
+	var lines strings.Builder
+	ctx = klog.NewContext(ctx, funcr.New(func(_, args string) { lines.WriteString(args + "\n") }, funcr.Options{}))
+	i := &introduction{
+		reviews: client.AuthenticationV1().SelfSubjectReviews(), podUID: podUID, options: widgetFence(""),
+		report: func(d string) { digest = d },
+	}
+	i.run(ctx)
+	return digest, lines.String()
+}
+
+func widgetFence(account string) fence.Options {
+	return fence.Options{
+		Group: "g", Namespace: "ns", ServiceAccount: account,
+		Types: []fence.Type{{Resource: schema.GroupResource{Group: "example.com", Resource: "widgets"}}},
+	}
+}
+
+func TestIntroduction(t *testing.T) {
+	own, err := fence.New(widgetFence("operator"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const account = "system:serviceaccount:ns:operator"
+	for _, tc := range []struct {
+		name   string
+		podUID string
+		user   string
+		bound  string // to the Pod with this UID
+		digest string
+		log    string // has this; empty: says nothing
+	}{
+		{"a token of its Pod", "some-uid", account, "some-uid", own.Digest(), ""},
+		{"a token that is not bound", "some-uid", account, "", own.Digest(), "its token is not bound to its Pod"},
+		{"a token of another Pod", "some-uid", account, "another-uid", own.Digest(), "its token is not bound to its Pod"},
+		{"outside of any Pod", "", account, "", own.Digest(), ""},
+		{"an account of another namespace", "some-uid", "system:serviceaccount:ns2:operator", "some-uid", "", "does not judge what this replica writes"},
+		{"a user", "", "admin", "", "", "does not judge what this replica writes"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			digest, log := introduced(t.Context(), tc.podUID, func() (authenticationv1.UserInfo, error) {
+				user := authenticationv1.UserInfo{Username: tc.user}
+				if tc.bound != "" {
+					user.Extra = map[string]authenticationv1.ExtraValue{podUIDKey: {tc.bound}}
+				}
+				return user, nil
+			})
+			if digest != tc.digest {
+				t.Errorf("it reports %q, want %q", digest, tc.digest)
+			}
+			if !strings.Contains(log, tc.log) || tc.log == "" && log != "" {
+				t.Errorf("it logs %q, want %q", log, tc.log)
+			}
+		})
+	}
+}
+
+func TestIntroductionIsTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked, began := 0, time.Now()
+		digest, log := introduced(t.Context(), "", func() (authenticationv1.UserInfo, error) {
+			if asked++; time.Since(began) < time.Hour {
+				return authenticationv1.UserInfo{}, errors.New("no route to host")
+			}
+			return authenticationv1.UserInfo{Username: "system:serviceaccount:ns:operator"}, nil
+		})
+		if digest == "" || asked < 30 || asked > 70 {
+			t.Errorf("it reports %q after asking %d times in an hour, want a digest, and to ask about once a minute", digest, asked)
+		}
+		if strings.Count(log, "no route to host") != 1 {
+			t.Errorf("it says not once that there is no answer:\n%s", log)
+		}
+	})
+}
+
+func TestIntroductionEndsWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		began := time.Now()
+		digest, _ := introduced(ctx, "", func() (authenticationv1.UserInfo, error) {
+			return authenticationv1.UserInfo{}, errors.New("no route to host")
+		})
+		if digest != "" || time.Since(began) != time.Minute {
+			t.Errorf("it reports %q after %v, want nothing after 1m", digest, time.Since(began))
+		}
+	})
+}
