@@ -58,9 +58,18 @@ func (a *answer) resyncAfter() time.Duration {
 
 // check validates all of an answer, and returns the attachments it asks for, in its order.
 func (c *Controller) check(parent *unstructured.Unstructured, a *answer) ([]*attachment, error) {
+	if errs := a.checkSizes(); len(errs) > 0 {
+		return nil, fmt.Errorf("%w: %w", ErrInvalidAnswer, errs.ToAggregate())
+	}
 	var errs field.ErrorList
 	errs = append(errs, metavalidation.ValidateLabels(set(a.Labels), field.NewPath("labels"))...)
 	errs = append(errs, validation.ValidateAnnotations(set(a.Annotations), field.NewPath("annotations"))...)
+	if err := reserved(a.Labels, field.NewPath("labels")); err != nil {
+		errs = append(errs, err)
+	}
+	if err := reserved(a.Annotations, field.NewPath("annotations")); err != nil {
+		errs = append(errs, err)
+	}
 
 	var desired []*attachment
 	seen := map[attachmentKey]bool{}
@@ -99,6 +108,9 @@ func set(values map[string]*string) map[string]string {
 
 // desire validates one attachment of an answer and completes it: its namespace, the decorator's mark.
 func (c *Controller) desire(parent *unstructured.Unstructured, object map[string]any, path *field.Path) (*attachment, *field.Error) {
+	if nestsDeeper(object, maxDepth) {
+		return nil, tooDeep(path)
+	}
 	var head struct {
 		metav1.TypeMeta `json:",inline"`
 		Metadata        metav1.ObjectMeta `json:"metadata"`
@@ -110,7 +122,7 @@ func (c *Controller) desire(parent *unstructured.Unstructured, object map[string
 	}
 	typ := c.attachmentType(schema.FromAPIVersionAndKind(head.APIVersion, head.Kind))
 	if typ == nil {
-		return nil, field.Invalid(path, head.APIVersion+" "+head.Kind,
+		return nil, field.Invalid(path, shown(head.APIVersion+" "+head.Kind),
 			"is of a type that spec.attachments does not have: add the type there, with just this apiVersion")
 	}
 	metadata := path.Child("metadata")
@@ -118,14 +130,37 @@ func (c *Controller) desire(parent *unstructured.Unstructured, object map[string
 		return nil, field.Required(metadata.Child("name"), "name the attachment; a name cannot be generated")
 	}
 	if reasons := content.IsPathSegmentName(head.Metadata.Name); len(reasons) > 0 {
-		return nil, field.Invalid(metadata.Child("name"), head.Metadata.Name, reasons[0])
+		return nil, field.Invalid(metadata.Child("name"), shown(head.Metadata.Name), reasons[0])
 	}
 	namespace, err := namespaceFor(typ, parent, head.Metadata.Namespace, metadata.Child("namespace"))
 	if err != nil {
 		return nil, err
 	}
+	if err := checkMetadata(parent, &head.Metadata, metadata); err != nil {
+		return nil, err
+	}
 	annotationsOf(object)[ownerAnnotation] = c.document.Name()
+	if err := checkLastApplied(object, path); err != nil {
+		return nil, err
+	}
 	return &attachment{typ: typ, namespace: namespace, name: head.Metadata.Name, desired: object}, nil
+}
+
+// checkMetadata refuses what would take an attachment out of our hands.
+func checkMetadata(parent *unstructured.Unstructured, metadata *metav1.ObjectMeta, path *field.Path) *field.Error {
+	if err := reserved(metadata.Labels, path.Child("labels")); err != nil {
+		return err
+	}
+	if err := reserved(metadata.Annotations, path.Child("annotations")); err != nil {
+		return err
+	}
+	for i, ref := range metadata.OwnerReferences {
+		if ref.Controller != nil && *ref.Controller && ref.UID != parent.GetUID() {
+			return field.Forbidden(path.Child("ownerReferences").Index(i).Child("controller"),
+				fmt.Sprintf("the controller of an attachment is the object that the hook was asked about, not %s: leave the reference out", shown(ref.Kind+" "+ref.Name)))
+		}
+	}
+	return nil
 }
 
 func (c *Controller) attachmentType(kind schema.GroupVersionKind) *attachmentType {
@@ -146,18 +181,18 @@ func namespaceFor(typ *attachmentType, parent *unstructured.Unstructured, named 
 	case !typ.cache.Namespaced() && home != "":
 		return "", field.Forbidden(path, fmt.Sprintf("%s has no namespace, so an object in a namespace cannot own it", typ.gvr.Resource))
 	case !typ.cache.Namespaced() && named != "":
-		return "", field.Invalid(path, named, fmt.Sprintf("%s has no namespace: leave it out", typ.gvr.Resource))
+		return "", field.Invalid(path, shown(named), fmt.Sprintf("%s has no namespace: leave it out", typ.gvr.Resource))
 	case !typ.cache.Namespaced():
 		return "", nil
 	case home == "" && named == "":
 		return "", field.Required(path, "an object without namespace cannot lend its attachments one: name it")
 	case home != "" && named != "" && named != home:
-		return "", field.Invalid(path, named, fmt.Sprintf("must be the namespace of the object, %s: use that, or leave it out", home))
+		return "", field.Invalid(path, shown(named), fmt.Sprintf("must be the namespace of the object, %s: use that, or leave it out", home))
 	case home != "":
 		return home, nil
 	}
 	if reasons := validation.ValidateNamespaceName(named, false); len(reasons) > 0 {
-		return "", field.Invalid(path, named, reasons[0])
+		return "", field.Invalid(path, shown(named), reasons[0])
 	}
 	return named, nil
 }

@@ -10,7 +10,8 @@
 //
 //   - No hook is called before every cache the controller reads has synced: an attachment that is not in
 //     the answer is deleted, and a hook that was shown too little would have everything deleted.
-//   - The answer is checked as a whole before the first write. Once the context has ended, nothing is
+//   - The answer is checked as a whole before the first write, and limited (limits.go): how much a hook
+//     may ask for, and that it takes nothing that is not its own. Once the context has ended, nothing is
 //     written any more, and Sync returns the context's cause.
 //   - Nothing is touched that this decorator did not create for this very parent: an attachment is ours if
 //     its controller is the parent's UID and its annotation names the decorator. Deletes carry the UID.

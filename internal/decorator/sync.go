@@ -50,7 +50,7 @@ func (c *Controller) Sync(ctx context.Context, gvr schema.GroupVersionResource, 
 		return recheckGone, nil
 	}
 	if err != nil {
-		err = fmt.Errorf("decorator %s: %w", c.document.Name(), err)
+		err = bounded(fmt.Errorf("decorator %s: %w", c.document.Name(), err))
 	}
 	return again, err
 }

@@ -429,7 +429,8 @@ func (e *Election) vacancy(c *claim, known *entry) bool {
 	default: // the standard rules (R14)
 		duration := cmp.Or(s.Duration, e.cfg.Timings.LeaseDuration)
 		due := max(known.changed, e.session.since).Add(duration)
-		vacant = e.entitled(c.shard, known) && (e.over(s.Holder) || e.knownDead(s.Holder) || e.confirmedAt(due))
+		// What names this very session without a term of it came about by hand.
+		vacant = e.entitled(c.shard, known) && (s.Holder == e.Identity() || e.over(s.Holder) || e.knownDead(s.Holder) || e.confirmedAt(due))
 	}
 	switch {
 	case !vacant:
