@@ -10,11 +10,12 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"math"
 	"os"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/shardctl/shardctl/e2e/durations"
 )
 
 // The kinds of events.
@@ -174,8 +175,7 @@ func (h history) gaps(from, to string) gaps {
 
 // quantile is the gap, in ms, that a share of all are no longer than.
 func (g gaps) quantile(share float64) float64 {
-	i := int(math.Ceil(share*float64(len(g)))) - 1
-	return float64(g[i]) / float64(time.Millisecond)
+	return float64(durations.Quantile(g, share)) / float64(time.Millisecond)
 }
 
 func (g gaps) overlaps() int {
