@@ -147,7 +147,8 @@ func (c *ControlPlane) apiServerArgs(s *apiServer) []string {
 	return args
 }
 
-// auditPolicy logs every request at one level: when it has been answered, a watch also when it begins.
+// auditPolicy logs every request at one level: when it comes in, when it has been answered, and a watch when it begins. An
+// API server that is killed may have carried out what it only noted as received.
 func auditPolicy(level AuditLevel) []byte {
-	return []byte("apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules:\n- level: " + string(level) + "\n")
+	return []byte("apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- level: " + string(level) + "\n")
 }

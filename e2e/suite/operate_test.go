@@ -197,7 +197,7 @@ func TestStatusWatch(t *testing.T) {
 		w.interrupt(t)
 	}
 	for line := range strings.Lines(lines.read(t)) {
-		if !regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ (member|shard) \S+: .+\n$`).MatchString(line) {
+		if !regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ ((member|shard) \S+|server fence): .+\n$`).MatchString(line) {
 			t.Errorf("a line is %q", line)
 		}
 	}

@@ -21,7 +21,7 @@ import (
 
 // The fields of the status are what scripts rely on.
 var (
-	statusFields = []string{"group", "members", "namespace", "shards"}
+	statusFields = []string{"fence", "group", "members", "namespace", "shards"}
 	memberFields = []string{"identity", "leaving", "load", "pod", "ready", "renewedAgo", "revision", "shards", "state"}
 	shardFields  = []string{"bucket", "epoch", "holder", "load", "name", "preferred", "resource", "since", "state"}
 )
@@ -127,6 +127,8 @@ func testStatusTable(t *testing.T, d *deployment, types []resourceType) {
 		`SHARD +STATE +HOLDER +PIN +EPOCH +AGE +PROBLEM`,
 		types[1].shard() + ` +held +[ab] +- +\d+ +\S+ +-`,
 		types[0].shard() + ` +held +[ab] +- +\d+ +\S+ +-`,
+		``,
+		`Server fence: missing: .*`,
 	})
 }
 
@@ -142,6 +144,8 @@ func testStatusWide(t *testing.T, d *deployment, types []resourceType) {
 		`SHARD +STATE +HOLDER +PIN +EPOCH +AGE +PROBLEM +LOAD +RESOURCE +IDENTITY`,
 		types[1].shard() + ` +held +[ab] +- +\d+ +\S+ +- +\d+\.\d\d +` + types[1].shard() + ` +` + identity,
 		types[0].shard() + ` +held +[ab] +- +\d+ +\S+ +- +\d+\.\d\d +` + types[0].shard() + ` +` + identity,
+		``,
+		`Server fence: missing: .*`,
 	})
 }
 

@@ -76,7 +76,9 @@ func serve(leases ...*coordinationv1.Lease) *api {
 		objects[i] = l
 	}
 	client := fake.NewClientset(objects...)
-	return &api{Clientset: client, group: &group{name: "g", namespace: "ns", leases: client.CoordinationV1().Leases("ns")}}
+	return &api{Clientset: client, group: &group{
+		name: "g", namespace: "ns", leases: client.CoordinationV1().Leases("ns"), admission: client.AdmissionregistrationV1(),
+	}}
 }
 
 // now is the group as it is.

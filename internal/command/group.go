@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	admissionregistrationclient "k8s.io/client-go/kubernetes/typed/admissionregistration/v1"
 	coordinationclient "k8s.io/client-go/kubernetes/typed/coordination/v1"
 
 	"github.com/shardctl/shardctl/internal/status"
@@ -41,6 +42,7 @@ type group struct {
 	name      string
 	namespace string
 	leases    coordinationclient.LeaseInterface
+	admission admissionregistrationclient.AdmissionregistrationV1Interface
 }
 
 // open finds the group, and returns it as it is now.
@@ -53,7 +55,16 @@ func (t *target) open(ctx context.Context) (*group, snapshot, error) {
 	if err != nil {
 		return nil, snapshot{}, fmt.Errorf("client for Leases: %w", err)
 	}
-	return openGroup(ctx, client.Leases(namespace), namespace, t.group)
+	admission, err := admissionregistrationclient.NewForConfig(rc)
+	if err != nil {
+		return nil, snapshot{}, fmt.Errorf("client for admission policies: %w", err)
+	}
+	g, now, err := openGroup(ctx, client.Leases(namespace), namespace, t.group)
+	if err != nil {
+		return nil, snapshot{}, err
+	}
+	g.admission = admission
+	return g, now, nil
 }
 
 func openGroup(ctx context.Context, leases coordinationclient.LeaseInterface, namespace, asked string) (*group, snapshot, error) {

@@ -30,6 +30,11 @@ func newStatus() *cobra.Command {
 		Long: `Shows the members of a group and who holds which shard, from one list of its
 Leases. It needs no permission but to list Leases in the namespace.
 
+It also tells whether the fence in the API server is installed, and as the members'
+configurations call for, if it may list validatingadmissionpolicies and
+validatingadmissionpolicybindings of admissionregistration.k8s.io. With --watch this
+is read again every 30 s.
+
 With --watch, which needs the permission to watch them, too, it goes on until
 SIGINT or SIGTERM and exits with 0. In a terminal the tables are redrawn in place.
 Else it prints a line for each member and shard as it is at first, and then one for
@@ -55,6 +60,7 @@ error.`,
 			if watch {
 				return g.watch(ctx, cmd.OutOrStdout(), cmd.ErrOrStderr(), output)
 			}
+			now.Fence = g.installed(ctx).Judge(now.Status)
 			return printStatus(cmd.OutOrStdout(), now.Status, output)
 		},
 	}
@@ -93,14 +99,14 @@ func (g *group) watch(ctx context.Context, out, errOut io.Writer, output string)
 	wide := output == "wide"
 	switch s, isTerminal := terminal(out); {
 	case output == "json" || output == "yaml":
-		err = g.follow(ctx, 0, (&documents{out: out, notes: errOut, yaml: output == "yaml"}).show)
+		err = g.followFenced(ctx, 0, (&documents{out: out, notes: errOut, yaml: output == "yaml"}).show)
 	case isTerminal:
 		s.wide = wide
 		s.open()
 		defer s.close()
-		err = g.follow(ctx, redrawPause, s.show)
+		err = g.followFenced(ctx, redrawPause, s.show)
 	default:
-		err = g.follow(ctx, 0, (&lines{out: out}).show)
+		err = g.followFenced(ctx, 0, (&lines{out: out}).show)
 	}
 	if ctx.Err() != nil {
 		return nil // that is how it is meant to end

@@ -82,7 +82,8 @@ func (*api) settle() {
 func TestWatchPrintsALineForEachChange(t *testing.T) {
 	api := serve(member("x"), member("y"), shardOf("a", "x"))
 	api.watching(t, "", func(out, _ *output) {
-		want := "member x: live, ready, revision 0, 1 shard\nmember y: live, ready, revision 0, 0 shards\nshard a: held by x (epoch 5)\n"
+		want := "member x: live, ready, revision 0, 1 shard\nmember y: live, ready, revision 0, 0 shards\nshard a: held by x (epoch 5)\n" +
+			"server fence: missing: nothing is installed for this group: apply what `shardctl fence FILE` prints for it\n"
 		if got := out.take(); got != want {
 			t.Errorf("at first it says\n%swant\n%s", got, want)
 		}
@@ -239,12 +240,11 @@ func TestNobodyLapsesBecauseTheConnectionIsLost(t *testing.T) {
 	})
 }
 
+// In real time, too.
 func TestWatchThatIsNotAllowedEnds(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		api := serve(member("x"))
-		api.outages().become(apierrors.NewForbidden(coordinationv1.Resource("leases"), "", errors.New("not you")))
-		says(t, api.group.watch(t.Context(), io.Discard, io.Discard, ""), "watching the Leases of namespace ns")
-	})
+	api := serve(member("x"))
+	api.outages().become(apierrors.NewForbidden(coordinationv1.Resource("leases"), "", errors.New("not you")))
+	says(t, api.group.watch(t.Context(), io.Discard, io.Discard, ""), "watching the Leases of namespace ns")
 }
 
 func TestFrameIsCutToTheWindow(t *testing.T) {

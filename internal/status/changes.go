@@ -5,7 +5,8 @@ package status
 
 import "fmt"
 
-// Describe is a line for each member and each shard, as it is.
+// Describe is a line for each member and each shard, and one for the fence in the
+// API server if that was looked at, as it is.
 func Describe(s Status) []string {
 	lines := make([]string, 0, len(s.Members)+len(s.Shards))
 	names := memberNames(s)
@@ -23,15 +24,24 @@ func Describe(s Status) []string {
 		}
 		lines = append(lines, line)
 	}
-	return lines
+	return append(lines, fenceChange(Fence{}, s.Fence)...)
 }
 
 // Changes is a line for each thing that happened between two looks at a group:
 // members that join, leave or change their state, shards that change hands or
-// state, problems that come and go. What heartbeats carry (their age, loads, the
-// text of a problem that stays) is no change.
+// state, problems that come and go, a fence in the API server of which there is
+// something else to say. What heartbeats carry (their age, loads, the text of a
+// problem that stays) is no change.
 func Changes(before, now Status) []string {
-	return append(memberChanges(before, now), shardChanges(before, now)...)
+	return append(append(memberChanges(before, now), shardChanges(before, now)...), fenceChange(before.Fence, now.Fence)...)
+}
+
+// fenceChange is the line, if any, for a fence that is not what it was.
+func fenceChange(before, now Fence) []string {
+	if before == now {
+		return nil
+	}
+	return []string{"server fence: " + now.String()}
 }
 
 // memberChanges goes by the member Lease: the sessions of a replica follow each

@@ -37,6 +37,9 @@ type Member struct {
 	// Serves are the families of which it is able to hold shards, sorted; not in
 	// JSON, since they are many and mostly those of all members.
 	Serves []string `json:"-"`
+	// Fence is the digest of the admission policies that its configuration calls for;
+	// empty if it does not say. Not in JSON: what it is worth is in [Status].
+	Fence string `json:"-"`
 }
 
 // The states of a member.
@@ -52,7 +55,7 @@ func memberOf(m lease.Member, now time.Time) Member {
 	ago := max(0, now.Sub(m.Renewed))
 	out := Member{
 		Identity: m.Holder, Pod: PodOf(m.Holder), Revision: m.Revision,
-		Ready: m.Ready, Leaving: m.Leaving, State: Live, Lease: m.Name, Serves: m.Serves,
+		Ready: m.Ready, Leaving: m.Leaving, State: Live, Lease: m.Name, Serves: m.Serves, Fence: m.Fence,
 	}
 	if !m.Renewed.IsZero() { // a record may have been made only to end a session
 		out.RenewedAgo = ago.Round(100 * time.Millisecond).String()

@@ -20,6 +20,8 @@ type Status struct {
 	Namespace string   `json:"namespace"`
 	Members   []Member `json:"members"`
 	Shards    []Shard  `json:"shards"`
+	// Fence is left empty by [Of], since it is not in the Leases: see [Inspect].
+	Fence Fence `json:"fence,omitzero"`
 }
 
 // Of reads the status of a group from its Leases, at the time now. Members are

@@ -32,6 +32,11 @@ func (s Status) Print(w io.Writer, wide bool, now time.Time) error {
 	if err := t.Flush(); err != nil {
 		return fmt.Errorf("printing the shards: %w", err)
 	}
+	if s.Fence != (Fence{}) {
+		if _, err := fmt.Fprintf(w, "\nServer fence: %s\n", s.Fence); err != nil {
+			return fmt.Errorf("printing the fence: %w", err)
+		}
+	}
 	return nil
 }
 
