@@ -5,6 +5,7 @@ package status
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"time"
 
@@ -67,6 +68,9 @@ func (r *records) shard(name string, record lease.Shard, now time.Time) Shard {
 	if !record.Acquired.IsZero() {
 		s.Since = record.Acquired.UTC().Format(time.RFC3339)
 	}
+	if record.Epoch == math.MaxInt32 {
+		s.Problem = "its epoch is at its end, so no further term can begin: delete Lease " + record.Name
+	}
 	if s.State.Active() {
 		if load, reported := r.sessions[record.Holder].loads[name]; reported {
 			s.Load = load
@@ -78,7 +82,7 @@ func (r *records) shard(name string, record lease.Shard, now time.Time) Shard {
 func (r *records) state(name string, record lease.Shard, now time.Time) State {
 	holder, known := r.sessions[record.Holder]
 	switch {
-	case record.Holder == "":
+	case record.Holder == "" || record.Epoch == math.MaxInt32:
 		return Unheld
 	case !record.Session && now.Sub(record.Renewed) > record.Duration:
 		return Unheld // renewed by itself, in lease mode or by somebody else: not any more

@@ -5,6 +5,7 @@ package status
 
 import (
 	"encoding/json"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -200,5 +201,16 @@ func TestTable(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Nobody leads by a Lease whose epoch cannot rise any more, whoever it names.
+func TestShardWhoseEpochIsAtItsEnd(t *testing.T) {
+	s := Of("g", "ns", []coordinationv1.Lease{
+		memberLease(ann, time.Second, map[string]string{lease.AnnotationReady: "true"}),
+		shardLease("a", ann, ann, math.MaxInt32),
+	}, now)
+	if a := s.Shards[0]; a.State != Unheld || !strings.Contains(a.Problem, "delete Lease g.a") {
+		t.Errorf("the shard is %s, problem %q; want it unheld, and to be told what to do", a.State, a.Problem)
 	}
 }
