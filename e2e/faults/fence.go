@@ -90,7 +90,8 @@ func (g *group) awaitRefusal(ctx context.Context, config *rest.Config) error {
 		for _, t := range g.types {
 			_, last = client.Resource(t.GroupVersionResource).Namespace(g.name).Patch(ctx, "object-0", types.MergePatchType,
 				[]byte(`{"metadata":{"annotations":{"try":"it"}}}`), metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}})
-			if last == nil || !strings.Contains(last.Error(), fence.MessagePrefix) {
+			// Before the first replica there is no Lease: that is refused in the API server's own words.
+			if last == nil || !strings.Contains(last.Error(), "ValidatingAdmissionPolicy") {
 				return false, nil
 			}
 		}

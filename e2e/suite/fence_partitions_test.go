@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/shardctl/shardctl/pkg/fence"
 	"github.com/shardctl/shardctl/pkg/lease"
@@ -62,34 +63,32 @@ func TestFencePartitionsAreExact(t *testing.T) {
 	}
 }
 
-// createAll makes objects of a type, by the administrator, in two namespaces if the type has any.
+// createAll makes objects of a type, by the administrator: in two namespaces if the type has any. Where names are shared with
+// other tests, they begin with the group's namespace, unless they get too long.
 func (f *fenced) createAll(t *testing.T, gvr schema.GroupVersionResource, scope string, names []string) []*unstructured.Unstructured {
 	t.Helper()
-	namespaces, prefix := []string{f.namespace, "default"}, ""
+	namespaces := []string{f.namespace, "default"}
 	if scope == lease.ScopeCluster {
-		namespaces, prefix = []string{""}, f.namespace+"-" // names are shared with other tests
-	} else {
-		prefix = ""
+		namespaces = []string{""}
 	}
-	all := make([]*unstructured.Unstructured, 0, 2*len(names))
+	var all []*unstructured.Unstructured
 	for _, namespace := range namespaces {
 		for _, name := range names {
+			if namespace != f.namespace {
+				name = f.namespace + "." + name
+			}
+			if namespace == "default" && len(name) > validation.DNS1123SubdomainMaxLength {
+				continue
+			}
 			object := &unstructured.Unstructured{Object: map[string]any{}}
 			object.SetGroupVersionKind(gvr.GroupVersion().WithKind(kindOf[gvr]))
-			object.SetName(prefix + name)
-			if namespace == "default" {
-				object.SetName(f.namespace + "." + name)
-				if len(object.GetName()) > 253 {
-					continue
-				}
-			}
-			created, err := in(f.dynamic, gvr, namespace).Create(t.Context(), object, metav1.CreateOptions{})
+			object.SetName(name)
+			client := in(f.dynamic, gvr, namespace)
+			created, err := client.Create(t.Context(), object, metav1.CreateOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}
-			t.Cleanup(func() {
-				_ = in(f.dynamic, gvr, namespace).Delete(context.WithoutCancel(t.Context()), created.GetName(), metav1.DeleteOptions{})
-			})
+			t.Cleanup(func() { _ = client.Delete(context.WithoutCancel(t.Context()), name, metav1.DeleteOptions{}) })
 			all = append(all, created)
 		}
 	}

@@ -4,9 +4,15 @@
 package suite
 
 import (
+	"fmt"
 	"testing"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/shardctl/shardctl/e2e/controlplane"
 	"github.com/shardctl/shardctl/e2e/fleet"
+	"github.com/shardctl/shardctl/internal/status"
 	"github.com/shardctl/shardctl/pkg/lease"
 )
 
@@ -34,16 +40,13 @@ func TestFenceStopsAPausedReplica(t *testing.T) {
 			widgets.awaitReconciled(t, objects)
 
 			paused := d.Replica("a")
-			stranger := func(name string) error { return touch(t.Context(), f.objects(paused.Pod(), types[0]), name, "status") }
 			if err := paused.Pause(); err != nil {
 				t.Fatal(err)
 			}
-			d.await(t, "the other replica to hold all", fleet.SpreadOver(buckets, "b"))
+			d.await(t, "the other replica to hold all", fleet.All(fleet.Held(buckets), holdsNone("a")))
 			for _, o := range widgets.list(t) {
-				awaitRefused(t, func() error { return stranger(o.GetName()) })
-				awaitRefused(t, func() error {
-					return touch(t.Context(), in(as(paused.Pod()), configMaps, c.namespace), o.GetName()+"-a")
-				})
+				awaitRefused(t, func() error { return f.writeAs(t, paused.Pod(), types[0].GroupVersionResource, o.GetName(), "status") })
+				awaitRefused(t, func() error { return f.writeAs(t, paused.Pod(), configMaps, o.GetName()+"-a") })
 			}
 			widgets.resize(t, objects, 1)
 			widgets.awaitReconciled(t, objects)
@@ -56,5 +59,27 @@ func TestFenceStopsAPausedReplica(t *testing.T) {
 			widgets.awaitReconciled(t, objects)
 			d.journal(t).checkBuckets(t, types[0], partition)
 		})
+	}
+}
+
+// writeAs sends what a replica would: it may update, and no more than that.
+func (f *fenced) writeAs(t *testing.T, pod *controlplane.Replica, gvr schema.GroupVersionResource, name string, subresources ...string) error {
+	t.Helper()
+	now, err := in(f.dynamic, gvr, f.namespace).Get(t.Context(), name, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	now.SetLabels(map[string]string{"touched": "yes"})
+	_, err = in(as(pod), gvr, f.namespace).Update(t.Context(), now, metav1.UpdateOptions{DryRun: dryRun}, subresources...)
+	return err
+}
+
+// holdsNone holds once the Pod has no shard.
+func holdsNone(pod string) fleet.Condition {
+	return func(s status.Status) error {
+		if n := len(fleet.ShardsOf(s, pod)); n > 0 {
+			return fmt.Errorf("%s holds %d shards", pod, n)
+		}
+		return nil
 	}
 }

@@ -43,7 +43,7 @@ func TestFencePrintsDocuments(t *testing.T) {
 		}
 	}
 	kinds := map[string]int{}
-	for _, document := range strings.Split(documents, "---\n") {
+	for document := range strings.SplitSeq(documents, "---\n") {
 		var object struct{ Kind string }
 		if err := yaml.UnmarshalStrict([]byte(document), &map[string]any{}); err != nil {
 			t.Fatal(err)

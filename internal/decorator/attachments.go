@@ -15,12 +15,11 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/klog/v2"
+
+	"github.com/shardctl/shardctl/pkg/fence"
 )
 
 const (
-	// fieldManager is the name under which the API server notes our writes.
-	fieldManager = "shardctl"
-
 	// maxAttachmentErrors bounds how many failed attachments an error lists.
 	maxAttachmentErrors = 5
 )
@@ -124,7 +123,7 @@ func (c *Controller) create(ctx context.Context, parent *unstructured.Unstructur
 	if err := alive(ctx); err != nil {
 		return err
 	}
-	_, err := c.clientFor(a).Create(ctx, object, metav1.CreateOptions{FieldManager: fieldManager})
+	_, err := c.clientFor(a).Create(ctx, object, metav1.CreateOptions{FieldManager: fence.AttachmentManager})
 	switch {
 	case apierrors.IsAlreadyExists(err):
 		obj, err := c.clientFor(a).Get(ctx, a.name, metav1.GetOptions{}) // the cache does not have it yet
@@ -167,7 +166,7 @@ func (c *Controller) update(ctx context.Context, a *attachment) error {
 			return err
 		}
 		object := &unstructured.Unstructured{Object: runtime.DeepCopyJSON(next)}
-		_, err := c.clientFor(a).Update(ctx, object, metav1.UpdateOptions{FieldManager: fieldManager})
+		_, err := c.clientFor(a).Update(ctx, object, metav1.UpdateOptions{FieldManager: fence.AttachmentManager})
 		return done(ctx, a, "updating", err)
 	case Recreate:
 		return c.delete(ctx, a) // its going brings the sync that creates it anew

@@ -17,6 +17,10 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
+// fieldManager is the name under which the API server notes our writes to parents. Those to attachments have
+// another, by which its fence tells the two apart where a type is both.
+const fieldManager = "shardctl"
+
 // errGone says that a write did not find the parent: it was deleted under the sync.
 var errGone = errors.New("the object is gone")
 

@@ -63,7 +63,8 @@ var stories = []struct {
 		"crash", `
 		A replica is killed. The other sees no heartbeat for a LeaseDuration, confirms that its own view is fresh
 		(R6a), ends the session of the dead by compare-and-swap (R1), and only then takes its shard. A renewal that was
-		still under way and the end of the session cannot both succeed.`,
+		still under way and the end of the session cannot both succeed. Between the two it closes the Lease to the dead,
+		for the fence in the API server: what that let in before is stored by the time of the claim.`,
 		func(s *teller) {
 			r := s.settle("The group:", "s1 s2", "a", "b")
 			r[0].Crash()

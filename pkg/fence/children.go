@@ -27,7 +27,7 @@ func children(o Options, t Type) (*admissionregistrationv1.ValidatingAdmissionPo
 			fmt.Sprintf("[oldObject, object].exists(o, o != null && (%s).exists(k,\n%s))", ownersIn(t.Resource), inBucket(o.leaseOf(t.Resource))))...),
 		message: notHolder,
 	})
-	return policy, newBinding(policy, shardsOf(o, t.Resource))
+	return policy, newBinding(policy, shardsOf(o, t.Resource, t.Attachments...))
 }
 
 // ownersIn are UID, namespace and name of the objects of a family that object o belongs to: a list. A Lease

@@ -4,6 +4,7 @@
 package fence
 
 import (
+	"fmt"
 	"strings"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
@@ -19,8 +20,8 @@ import (
 // for good when, for a moment, no binding uses the kind any more (kubernetes#130887), and then every
 // later policy with that kind of parameter refuses all it matches, until the API server is restarted.
 //
-// The guard keeps shard Leases from being deleted or unlabelled: a Lease that is not found judges
-// nothing, so the fence would be open where it was (R11).
+// The guard keeps shard Leases and layout records from being deleted or unlabelled: a Lease that is not
+// found judges nothing, so the fence would be open where it was (R11).
 func General() *Fence {
 	f := &Fence{}
 	f.add(sentinel())
@@ -59,20 +60,24 @@ var controlPlane = []string{
 	"system:kube-controller-manager",
 }
 
-// undeletable is whether a Lease has to stay: it is in force, and is held, or it is not a replica that
-// wants to delete it.
-var undeletable = "(!has(oldObject.metadata.annotations) || " + inForce("oldObject.metadata.annotations") + ") &&\n" +
-	"!(" + holderOf("oldObject") + " == '' && " + podBound + ")"
+// undeletable is whether a Lease has to stay: it is the layout record, or it is in force, and is held, or it is
+// not a replica that wants to delete it.
+var undeletable = fmt.Sprintf("(!has(oldObject.metadata.annotations) || %s) &&\n"+
+	"!(%s == '' && %s && has(oldObject.metadata.labels) && '%[4]s' in oldObject.metadata.labels && oldObject.metadata.labels['%[4]s'] == '%[5]s')",
+	inForce("oldObject.metadata.annotations"), holderOf("oldObject"), podBound, lease.LabelKind, lease.KindShard)
 
-// relabelled is whether an update takes a label away or changes it.
-var relabelled = list(guarded...) + ".exists(l, has(oldObject.metadata.labels) && l in oldObject.metadata.labels &&\n" +
+// relabelled is whether an update takes a label away or changes it, and it is not a replica that puts right
+// what somebody did before there was a guard.
+var relabelled = "!" + podBound + " && " + list(guarded...) + ".exists(l, has(oldObject.metadata.labels) && l in oldObject.metadata.labels &&\n" +
 	"!(has(object.metadata.labels) && l in object.metadata.labels && object.metadata.labels[l] == oldObject.metadata.labels[l]))"
 
 func guard() (*admissionregistrationv1.ValidatingAdmissionPolicy, *admissionregistrationv1.ValidatingAdmissionPolicyBinding) {
 	policy := newPolicy(generalMeta("guard"), policySpec{
 		resource:   []schema.GroupResource{leases},
 		operations: []admissionregistrationv1.OperationType{admissionregistrationv1.Update, admissionregistrationv1.Delete},
-		objects:    metav1.LabelSelector{MatchLabels: map[string]string{lease.LabelKind: lease.KindShard}},
+		objects: metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{
+			{Key: lease.LabelKind, Operator: metav1.LabelSelectorOpIn, Values: []string{lease.KindShard, lease.KindLayout}},
+		}},
 		refused: []string{
 			"!(request.userInfo.username in " + list(controlPlane...) + ")",
 			"(request.operation == 'DELETE' ? " + undeletable + " : " + relabelled + ")",

@@ -27,7 +27,7 @@ func objects(o Options, t Type) (*admissionregistrationv1.ValidatingAdmissionPol
 			let("o", "oldObject != null ? oldObject : object", let("k", object, inBucket(o.leaseOf(t.Resource)))))...),
 		message: notHolder,
 	})
-	return policy, newBinding(policy, shardsOf(o, t.Resource))
+	return policy, newBinding(policy, shardsOf(o, t.Resource, t.Resource))
 }
 
 // namespaced is whether the Lease's objects are in namespaces, and the request names one. That of a
@@ -56,9 +56,9 @@ func annotation(name string) string {
 }
 
 // holder is who holds the Lease, empty if nobody does: a text. What a copy of a Lease says of a session is
-// void.
-var holder = fmt.Sprintf("(%s == params.metadata.uid || %s != %s ? %s : '')",
-	annotation(lease.AnnotationClaimed), annotation(lease.AnnotationSession), holderOf("params"), holderOf("params"))
+// void; and a Lease that is closed to a session, which is over, still names that for a moment.
+var holder = fmt.Sprintf("((%[1]s == params.metadata.uid || %[2]s != %[4]s) && %[3]s != %[4]s ? %[4]s : '')",
+	annotation(lease.AnnotationClaimed), annotation(lease.AnnotationSession), annotation(lease.AnnotationClosed), holderOf("params"))
 
 // notHolder says why a write was refused, and what to do.
 var notHolder = what + "(" + podBound + " ?\n" +

@@ -4,6 +4,7 @@
 package fence
 
 import (
+	"slices"
 	"strings"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
@@ -101,16 +102,27 @@ func newBinding(policy *admissionregistrationv1.ValidatingAdmissionPolicy, param
 	}
 }
 
-// shardsOf are all Leases of a family, of whichever layout.
+// shardsOf are all Leases of a family, of whichever layout, as parameters of a policy that matches some types.
 //
-// If there is none, nothing is judged here: the API server would refuse the writes of everybody, not
-// of the service account alone, for it looks for parameters before it asks who writes.
-func shardsOf(o Options, family schema.GroupResource) *admissionregistrationv1.ParamRef {
+// If there is none, all is refused (R11). The API server looks for parameters before it asks who writes, so that
+// hits everybody: of built-in types, which the whole cluster writes, a group that was never started or whose
+// namespace was deleted would stop all writes. With one of those among the types, nothing is judged instead, but
+// by [recorded].
+func shardsOf(o Options, family schema.GroupResource, types ...schema.GroupResource) *admissionregistrationv1.ParamRef {
+	ifNotFound := admissionregistrationv1.DenyAction
+	if slices.ContainsFunc(types, builtIn) {
+		ifNotFound = admissionregistrationv1.AllowAction
+	}
 	return &admissionregistrationv1.ParamRef{
 		Namespace: o.Namespace,
 		Selector: &metav1.LabelSelector{MatchLabels: map[string]string{
 			labelGroup: o.Group, lease.LabelKind: lease.KindShard, lease.LabelFamily: lease.FamilyLabel(family.String()),
 		}},
-		ParameterNotFoundAction: &allowIfNotFound,
+		ParameterNotFoundAction: &ifNotFound,
 	}
+}
+
+// builtIn tells whether a type is Kubernetes' own: groups of others have a domain.
+func builtIn(r schema.GroupResource) bool {
+	return !strings.Contains(r.Group, ".") || strings.HasSuffix(r.Group, ".k8s.io")
 }

@@ -350,7 +350,13 @@ func (e *Election) actVacant(c *claim, known *entry, p *part, plan Plan) {
 		c.vacant = 0 // it is sealed, or what it overlaps is not yet
 		return
 	}
-	if e.vacancy(c, known) && e.myTurn(c, plan) && (e.retires(c.shard, known) || !e.contested(c.shard)) {
+	if !e.vacancy(c, known) {
+		return
+	}
+	if s := known.shard; s.Session && s.Closed == s.Holder {
+		c.vacant = max(c.vacant, known.closed.Add(closedFor)) // the others have their turns after that
+	}
+	if e.myTurn(c, plan) && (e.retires(c.shard, known) || !e.contested(c.shard)) {
 		e.takeOver(c, known)
 	}
 }
@@ -488,12 +494,41 @@ func (e *Election) rank(c *claim, plan Plan) (rank, of int) {
 	return slices.Index(could, e.Identity()), max(1, len(could))
 }
 
+// closedFor is how long a Lease is closed to a session that is over before the
+// shard is taken from it. A write that the API server let in before it knew of that
+// is stored within this time, while the Lease still names its writer: longer than
+// an API server's copy of the Leases is old, and than a write takes from there to
+// etcd.
+const closedFor = 200 * time.Millisecond
+
+// isClosed tells whether writes of the session that the Lease names, which is over,
+// can be under way no more, as far as the fence in the API server keeps them out;
+// if not, it sees to that. To its own replica's earlier sessions that fence makes
+// no difference.
+func (e *Election) isClosed(known *entry) bool {
+	holder := known.shard.Holder
+	if holder == "" || !known.shard.Session || e.view.who(holder).record == e.own {
+		return true
+	}
+	if known.shard.Closed != holder {
+		op := Op{Verb: Update, Name: known.lease.Name, Lease: known.lease.DeepCopy(), Why: "close"}
+		op.Lease.Annotations = annotate(op.Lease.Annotations, map[string]string{AnnotationClosed: holder})
+		e.send(op, nil)
+		return false
+	}
+	return e.now >= known.closed.Add(closedFor)
+}
+
 // takeOver claims a free shard by compare-and-swap, after ending the session that
-// its record names (R1); or seals it, if its family is divided anew.
+// its record names (R1), and keeping its writes out; or seals it, if its family is
+// divided anew.
 func (e *Election) takeOver(c *claim, known *entry) {
 	holder := known.shard.Holder
 	if holder != "" && known.shard.Session && !e.over(holder) {
 		e.endSession(holder)
+		return
+	}
+	if !e.isClosed(known) {
 		return
 	}
 	switch p := e.parts[c.shard]; {
@@ -669,10 +704,10 @@ func (e *Election) holderOp(c *claim, known *entry, holder, why string) Op {
 		AnnotationSession:  holder,
 		AnnotationDuration: e.durationOf(holder).String(),
 		AnnotationClaimed:  string(l.UID),
-		AnnotationComing:   "",
-		AnnotationCarried:  encodeMap(newest(known.shard.Carried, c.carried)),
-		AnnotationLoad:     countOrNothing(e.loadOf(c, known)),
-		AnnotationAttempt:  "", AnnotationPreferred: "",
+		AnnotationComing:   "", AnnotationClosed: "",
+		AnnotationCarried: encodeMap(newest(known.shard.Carried, c.carried)),
+		AnnotationLoad:    countOrNothing(e.loadOf(c, known)),
+		AnnotationAttempt: "", AnnotationPreferred: "",
 		annotationHow: string(CauseTransfer),
 	})
 	if p := e.parts[c.shard]; p != nil && holder == e.Identity() {

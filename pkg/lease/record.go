@@ -59,6 +59,7 @@ const (
 	AnnotationPinned     = "shardctl.dev/pinned"           // shard, by an operator: the Pod that should hold it
 	AnnotationSealed     = "shardctl.dev/sealed"           // shard: generation of the layout that has done with it
 	AnnotationGeneration = "shardctl.dev/generation"       // shard: that of the layout by which it was last claimed
+	AnnotationClosed     = "shardctl.dev/closed"           // shard: identity of a session that is over, whose writes are not let in any more
 	AnnotationComing     = "shardctl.dev/coming"           // shard: generation of the layout it was made for while an earlier one was in use, until it is claimed
 	AnnotationPartition  = "shardctl.dev/partition"        // shard: what its bucket is a range of
 	AnnotationKind       = "shardctl.dev/object-kind"      // shard: kind of the objects that it is about
@@ -161,6 +162,9 @@ type Shard struct {
 	Preferred string
 	// Pinned is the Pod that an operator wants to hold it; empty for whichever.
 	Pinned string
+	// Closed is the session whose writes the fence in the API server refuses,
+	// though the Lease still names it: the shard is about to be taken from it.
+	Closed string
 	// Sealed is the generation of the layout that is done with this Lease: nobody
 	// claims it by an earlier one. 0 if it was never sealed.
 	Sealed int64
@@ -277,6 +281,7 @@ func DecodeShard(l *coordinationv1.Lease) Shard {
 		Carried:  decodeMap[string](l.Annotations[AnnotationCarried]),
 		Attempt:  l.Annotations[AnnotationAttempt],
 		Pinned:   l.Annotations[AnnotationPinned],
+		Closed:   l.Annotations[AnnotationClosed],
 	}
 	s.Partition = Partition(l.Annotations[AnnotationPartition])
 	s.Sealed = decodeCount(l.Annotations[AnnotationSealed])

@@ -74,6 +74,8 @@ type entry struct {
 	changed Instant
 	// appeared is when this UID was first seen.
 	appeared Instant
+	// closed is when it was first seen to be closed to its holder.
+	closed Instant
 
 	member Member
 	shard  Shard
@@ -222,6 +224,10 @@ func (v *view) decode(now Instant, l *coordinationv1.Lease, rv uint64, old *entr
 		}
 		if same && old.shard.Holder == e.shard.Holder && old.shard.heartbeat() == e.shard.heartbeat() {
 			e.changed = old.changed
+		}
+		e.closed = now
+		if same && old.shard.Closed == e.shard.Closed {
+			e.closed = old.closed
 		}
 	}
 	return e
