@@ -187,3 +187,103 @@ func TestFamilyLabelIsALabel(t *testing.T) {
 		t.Errorf("a short name became %q", got)
 	}
 }
+
+// history is what the Lease of a shard said, each state with the time it was
+// written at, from now on.
+func (s *scenario) history(shard string) *[]stated {
+	said := &[]stated{}
+	show := s.Server.Changed
+	s.Server.Changed = func() {
+		history := s.Server.History()
+		if last := history[len(history)-1].After; last != nil && last.Name == lease.ShardLeaseName(sim.Group, shard) {
+			*said = append(*said, stated{s.Now(), lease.DecodeShard(last)})
+		}
+		show()
+	}
+	return said
+}
+
+type stated struct {
+	at time.Duration
+	lease.Shard
+}
+
+// closedFor is how long a Lease is closed at least: see docs/fences.md.
+const closedFor = 200 * time.Millisecond
+
+// What the API server let in while it took the old holder for the present one is
+// stored before the shard has another.
+func TestLeaseIsClosedBeforeItsShardIsTaken(t *testing.T) {
+	for name, fault := range map[string]func(s *scenario, r *sim.Replica){
+		"killed":  func(_ *scenario, r *sim.Replica) { r.Crash() },
+		"cut off": func(s *scenario, r *sim.Replica) { s.cut(time.Minute, r) },
+		"known to be dead": func(s *scenario, r *sim.Replica) {
+			r.Crash()
+			for _, other := range s.Alive() {
+				other.Deliver(lease.Died{Replica: r.Process})
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := settled(t, "s1 s2 s3", "a", "b", "c")
+			said, old := s.history("s1"), s.Holder("s1")
+			identity := old.Identity
+			fault(s, old)
+			if !s.Until(time.Minute, func() bool { h := s.Holder("s1"); return h != nil && h != old }) {
+				t.Fatal("nobody took the shard")
+			}
+			if len(*said) != 2 {
+				t.Fatalf("the Lease was written %d times, want it closed and claimed: %+v", len(*said), *said)
+			}
+			closed, claimed := (*said)[0], (*said)[1]
+			if closed.Holder != identity || closed.Closed != identity {
+				t.Errorf("at first it said holder %q, closed to %q; want both to be %q", closed.Holder, closed.Closed, identity)
+			}
+			if took := claimed.at - closed.at; claimed.Closed != "" || took < closedFor || took > closedFor+100*time.Millisecond {
+				t.Errorf("it was claimed %s later, closed to %q; want %s and a little, to nobody", took, claimed.Closed, closedFor)
+			}
+		})
+	}
+}
+
+// Whoever gives a shard away has nothing under way any more, and a process that
+// comes back in its own Pod is the same to the API server: neither waits.
+func TestLeaseIsNotClosedWithoutNeed(t *testing.T) {
+	for name, change := range map[string]func(s *scenario, r *sim.Replica){
+		"handed over": func(_ *scenario, r *sim.Replica) { r.Deliver(lease.Leave{}) },
+		"restarted": func(s *scenario, r *sim.Replica) {
+			r.Crash()
+			s.Restart(r)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := settled(t, "s1 s2", "a", "b")
+			said, old := s.history("s1"), s.Holder("s1")
+			change(s, old)
+			if !s.Until(10*time.Second, func() bool { h := s.Holder("s1"); return h != nil && h != old }) {
+				t.Fatal("nobody got the shard")
+			}
+			for _, state := range *said {
+				if state.Closed != "" {
+					t.Errorf("at %s the Lease was closed to %s", state.at, state.Closed)
+				}
+			}
+		})
+	}
+}
+
+// A replica that goes down between the closing and the claim leaves it to the others.
+func TestClosedLeaseIsTakenByWhoeverIsLeft(t *testing.T) {
+	s := settled(t, "s1 s2 s3", "a", "b", "c")
+	s.Holder("s1").Crash()
+	closed := func() bool { return s.shard("s1").Closed != "" }
+	if !s.Until(time.Minute, closed) {
+		t.Fatal("the Lease was never closed")
+	}
+	for _, r := range s.Alive()[1:] {
+		r.Crash() // perhaps the one that has closed it
+	}
+	if !s.Until(time.Minute, func() bool { return s.Holder("s1") != nil }) || closed() {
+		t.Errorf("held by %s, closed to %q", s.Holders(), s.shard("s1").Closed)
+	}
+}
