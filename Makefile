@@ -27,6 +27,9 @@ BENCHFLAGS ?=
 # Histories of the election that `make sim` simulates.
 HISTORIES ?= 20000
 
+# Runs of each kind of fault that `make faults` does.
+FAULTS ?= 20
+
 # -race, or nothing where the race detector does not build (on Linux it needs a
 # C compiler). Found out once, and only by the targets that use it.
 RACE = $(eval RACE := $(shell go build -race runtime/cgo 2>/dev/null && echo -race || \
@@ -79,6 +82,12 @@ sim-mutants: ## Seed one bug after the other: the simulator has to find every on
 .PHONY: test-e2e
 test-e2e: ## Run the tests on a real kube-apiserver and etcd
 	cd e2e && go test $(RACE) -count=1 -p=1 -shuffle=on -timeout=30m $(TESTFLAGS) ./...
+
+# docs/faults.md says what is done and how to read the table. FAULTS=100 is the long
+# run, KINDS=pause,swallow some kinds only; the same SEED draws the same.
+.PHONY: faults
+faults: ## Do harm to replicas and servers, FAULTS times of each kind, and judge every write (half an hour)
+	cd e2e && go run ./cmd/faults --runs=$(FAULTS) $(if $(KINDS),--kinds=$(KINDS)) $(if $(SEED),--seed=$(SEED))
 
 # docs/benchmarks.md says what the figures mean. BENCHFLAGS='--only handoff' measures
 # one part.
