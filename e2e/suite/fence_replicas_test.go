@@ -33,10 +33,10 @@ func TestFenceStopsAPausedReplica(t *testing.T) {
 			f := &fenced{cluster: c}
 			f.sentinel(t)
 			f.apply(t, d.printedFence(t))
-			widgets := c.watch(t, types[0])
-			widgets.create(t, objects)
 			d.launch(t, "a", "b")
 			d.await(t, "both replicas to hold buckets", fleet.Spread(buckets, 2))
+			widgets := c.watch(t, types[0])
+			widgets.create(t, objects) // not before there are Leases
 			widgets.awaitReconciled(t, objects)
 
 			paused := d.Replica("a")

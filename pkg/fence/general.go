@@ -66,10 +66,13 @@ var undeletable = fmt.Sprintf("(!has(oldObject.metadata.annotations) || %s) &&\n
 	"!(%s == '' && %s && has(oldObject.metadata.labels) && '%[4]s' in oldObject.metadata.labels && oldObject.metadata.labels['%[4]s'] == '%[5]s')",
 	inForce("oldObject.metadata.annotations"), holderOf("oldObject"), podBound, lease.LabelKind, lease.KindShard)
 
-// relabelled is whether an update takes a label away or changes it, and it is not a replica that puts right
-// what somebody did before there was a guard.
-var relabelled = "!" + podBound + " && " + list(guarded...) + ".exists(l, has(oldObject.metadata.labels) && l in oldObject.metadata.labels &&\n" +
-	"!(has(object.metadata.labels) && l in object.metadata.labels && object.metadata.labels[l] == oldObject.metadata.labels[l]))"
+// relabelled is whether an update takes a label away or changes it; unless a replica puts right what somebody
+// did before there was a guard.
+var relabelled = fmt.Sprintf("has(oldObject.metadata.labels) &&\n%[1]s.exists(l, l in oldObject.metadata.labels &&\n"+
+	"(!has(object.metadata.labels) || !(l in object.metadata.labels) ||\nobject.metadata.labels[l] != oldObject.metadata.labels[l] &&\n"+
+	"!(%[2]s && %[1]s.all(m, m in object.metadata.labels) && object.metadata.labels['%[3]s'] == '%[4]s' &&\n"+
+	"object.metadata.name.startsWith(object.metadata.labels['%[5]s'] + '.' + object.metadata.labels['%[6]s']))))",
+	list(guarded...), podBound, lease.LabelKind, lease.KindShard, labelGroup, lease.LabelFamily)
 
 func guard() (*admissionregistrationv1.ValidatingAdmissionPolicy, *admissionregistrationv1.ValidatingAdmissionPolicyBinding) {
 	policy := newPolicy(generalMeta("guard"), policySpec{
