@@ -22,7 +22,7 @@
 //
 //   - Nobody but the group's service account is refused anything, but for the guard; and but for types of
 //     custom resources as long as the group has no Lease for them at all (R11: the API server looks for
-//     parameters before it asks who writes). Built-in types are never closed to everybody.
+//     parameters before it asks who writes). Built-in types are never closed to everybody, but by an API server that has not read the Leases yet.
 //   - All fails closed for the service account: an expression that fails refuses.
 //   - Positions are computed exactly as package lease does, for every partition.
 //   - What is printed has all defaults written out: what the API server stores is the same, and has the

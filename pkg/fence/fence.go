@@ -130,10 +130,16 @@ func (o Options) normal() (Options, error) {
 	return o, nil
 }
 
+// unjudged is the API group whose policies and bindings the API server does not have judged by policies.
+const unjudged = "admissionregistration.k8s.io"
+
 // problemsOf a resource type are what would make the policies something else than is meant: its name
 // stands in them.
 func problemsOf(r schema.GroupResource) []string {
 	problems := validation.IsDNS1035Label(r.Resource)
+	if r.Group == unjudged && (strings.HasSuffix(r.Resource, "policies") || strings.HasSuffix(r.Resource, "policybindings")) {
+		problems = append(problems, "the API server does not let admission policies judge admission policies: it cannot be fenced")
+	}
 	if r.Group != "" {
 		problems = append(problems, validation.IsDNS1123Subdomain(r.Group)...)
 	}

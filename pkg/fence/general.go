@@ -67,12 +67,18 @@ var undeletable = fmt.Sprintf("(!has(oldObject.metadata.annotations) || %s) &&\n
 	inForce("oldObject.metadata.annotations"), holderOf("oldObject"), podBound, lease.LabelKind, lease.KindShard)
 
 // relabelled is whether an update takes a label away or changes it; unless a replica puts right what somebody
-// did before there was a guard.
-var relabelled = fmt.Sprintf("has(oldObject.metadata.labels) &&\n%[1]s.exists(l, l in oldObject.metadata.labels &&\n"+
-	"(!has(object.metadata.labels) || !(l in object.metadata.labels) ||\nobject.metadata.labels[l] != oldObject.metadata.labels[l] &&\n"+
-	"!(%[2]s && %[1]s.all(m, m in object.metadata.labels) && object.metadata.labels['%[3]s'] == '%[4]s' &&\n"+
-	"object.metadata.name.startsWith(object.metadata.labels['%[5]s'] + '.' + object.metadata.labels['%[6]s']))))",
-	list(guarded...), podBound, lease.LabelKind, lease.KindShard, labelGroup, lease.LabelFamily)
+// did before there was a guard. (It cannot where a family's label is not its name, because that is too long.)
+var relabelled = fmt.Sprintf("has(oldObject.metadata.labels) &&\n%s.exists(l, l in oldObject.metadata.labels &&\n"+
+	"(!has(object.metadata.labels) || !(l in object.metadata.labels) ||\n"+
+	"object.metadata.labels[l] != oldObject.metadata.labels[l] && !(%s && %s)))",
+	list(guarded...), podBound, rightful)
+
+// rightful is whether the labels of a Lease are what its name says.
+var rightful = fmt.Sprintf("['%[1]s', '%[2]s'].all(m, m in object.metadata.labels) &&\n"+
+	"(object.metadata.labels['%[2]s'] == '%[3]s' ? object.metadata.name == object.metadata.labels['%[1]s'] + '.layout.shardctl.dev' :\n"+
+	"object.metadata.labels['%[2]s'] == '%[4]s' && '%[5]s' in object.metadata.labels &&\n"+
+	"(object.metadata.name + '.').startsWith(object.metadata.labels['%[1]s'] + '.' + object.metadata.labels['%[5]s'] + '.'))",
+	labelGroup, lease.LabelKind, lease.KindLayout, lease.KindShard, lease.LabelFamily)
 
 func guard() (*admissionregistrationv1.ValidatingAdmissionPolicy, *admissionregistrationv1.ValidatingAdmissionPolicyBinding) {
 	policy := newPolicy(generalMeta("guard"), policySpec{

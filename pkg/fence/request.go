@@ -55,13 +55,18 @@ func of(r schema.GroupResource) string {
 	return fmt.Sprintf("(request.resource.group == '%s' && request.resource.resource == '%s')", r.Group, r.Resource)
 }
 
-// asAttachment is whether an object of a family is written as an attachment of another one: it is
-// created or deleted, which no holder of the family does to what others own, or the writer says so
-// by its field manager.
+// asAttachment is whether an object of a family is written as an attachment of another one. For an update the
+// writer says so by its field manager. For a creation and a deletion the object says so, by a mark that
+// decorators leave on what they attach, or by that of its owner: owner references alone are not enough, for
+// Kubernetes' own controllers make objects of the same types.
 func asAttachment(owners []schema.GroupResource) string {
-	return fmt.Sprintf("((request.operation != 'UPDATE' || has(request.options.fieldManager) && request.options.fieldManager == '%s') &&\n%s)",
-		AttachmentManager, namesOwner(owners))
+	return fmt.Sprintf("((request.operation == 'UPDATE' ? has(request.options.fieldManager) && request.options.fieldManager == '%s' :\n"+
+		"[object, oldObject].exists(o, o != null && has(o.metadata.annotations) && ['%s', '%s'].exists(a, a in o.metadata.annotations))) &&\n%s)",
+		AttachmentManager, annotationDecorator, AnnotationOwner, namesOwner(owners))
 }
+
+// annotationDecorator is on what a decorator has attached, by the name that metacontroller gave it.
+const annotationDecorator = "metacontroller.k8s.io/decorator-controller"
 
 // namesOwner is whether an object says, before or after the write, that it belongs to one of the
 // families. Which kinds these have is not known here: of owner references, only the API group counts.

@@ -120,7 +120,11 @@ func (e *Election) actTerm(c *claim, known *entry, plan Plan) {
 	}
 	if c.labelled != known.rv && c.phase == held && e.free(known.lease.Name) {
 		if e.unlabelled(c.shard, known) {
-			e.adopt(known)
+			e.adopt(known, func(r Replied) {
+				if r.Outcome == Rejected {
+					c.labelled = known.rv // somebody forbids it: the term is to be renewed all the same
+				}
+			})
 			return
 		}
 		c.labelled = known.rv
@@ -325,7 +329,7 @@ func (e *Election) actIdle(c *claim, known *entry, plan Plan) {
 	}
 	switch {
 	case !known.shown:
-		e.adopt(known)
+		e.adopt(known, nil)
 	case known.shard.Epoch == math.MaxInt32:
 		// No later term can be told from this one: the Lease has to be deleted.
 	case known.shard.Holder == e.Identity() && known.shard.Claimed:
@@ -605,12 +609,12 @@ func (e *Election) inherit(c *claim, known *entry, l *coordinationv1.Lease, befo
 
 // adopt labels a Lease that somebody else made, or whose labels were taken
 // away, so that the watch shows it.
-func (e *Election) adopt(known *entry) {
+func (e *Election) adopt(known *entry, done func(Replied)) {
 	op := Op{Verb: Update, Name: known.lease.Name, Lease: known.lease.DeepCopy(), Why: "label"}
 	shard := known.lease.Name[len(e.cfg.Group)+1:]
 	op.Lease.Labels = annotate(op.Lease.Labels, e.shardLabels(shard))
 	op.Lease.Annotations = annotate(op.Lease.Annotations, e.subject(shard))
-	e.send(op, nil)
+	e.send(op, done)
 }
 
 // unlabelled tells whether a Lease lacks what others find it by, or what they have

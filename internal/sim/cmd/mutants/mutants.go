@@ -97,7 +97,7 @@ var mutants = []mutant{
 		"slices.Contains(e.dead, e.view.who(identity).Replica)",
 		"slices.ContainsFunc(e.dead, func(r Replica) bool {\n		r.Boot = e.view.who(identity).Boot\n		return r == e.view.who(identity).Replica\n	})"),
 	one("R14", "treats a foreign holder as nobody", claimFile,
-		"(e.over(s.Holder) || e.knownDead(s.Holder) || e.confirmedAt(due))", "(e.now > 0 || e.confirmedAt(due))"),
+		"(s.Holder == e.Identity() || e.over(s.Holder) || e.knownDead(s.Holder) || e.confirmedAt(due))", "(e.now > 0 || e.confirmedAt(due))"),
 	one("R14", "ignores how long a foreign holder asked for", claimFile,
 		"duration := cmp.Or(s.Duration, e.cfg.Timings.LeaseDuration)",
 		"duration := cmp.Or(e.cfg.Timings.LeaseDuration/2, s.Duration)"),
