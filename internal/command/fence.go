@@ -24,6 +24,10 @@ refuses what a replica writes for a shard that it does not hold:
     kubectl apply -k manifests/components/fence   # once in a cluster, and first
     shardctl fence config.yaml | kubectl apply -f -
 
+Start the replicas, or roll out a new type, before that: as long as the group has no
+Lease for a type of custom resources, the API server refuses everybody's writes to
+its objects.
+
 Print them anew when the types or the attachments in the file have changed. How many
 buckets there are does not matter. It needs no cluster.`,
 		Args: cobra.ExactArgs(1),
@@ -55,6 +59,8 @@ func printFence(w io.Writer, f *fence.Fence, group string, at installation) erro
 # %[3]s writes for a shard that the Pod does not hold. Printed by shardctl fence.
 #
 # Install first what all groups share: kubectl apply -k manifests/components/fence
+# Start the replicas before you apply this: as long as there is no Lease for a type of custom resources,
+# the API server refuses everybody's writes to its objects.
 # Remove the bindings first, the policies after them, and what is shared last:
 #   kubectl delete validatingadmissionpolicybindings -l shardctl.dev/group=%[1]s,shardctl.dev/namespace=%[2]s
 #   kubectl delete validatingadmissionpolicies -l shardctl.dev/group=%[1]s,shardctl.dev/namespace=%[2]s

@@ -53,8 +53,8 @@ func TestFencePrintsDocuments(t *testing.T) {
 		}
 		kinds[object.Kind]++
 	}
-	if kinds["ValidatingAdmissionPolicy"] != 2 || kinds["ValidatingAdmissionPolicyBinding"] != 2 || len(kinds) != 2 {
-		t.Errorf("documents of the kinds %v, want 2 policies and 2 bindings", kinds)
+	if kinds["ValidatingAdmissionPolicy"] != 3 || kinds["ValidatingAdmissionPolicyBinding"] != 3 || len(kinds) != 2 {
+		t.Errorf("documents of the kinds %v, want 3 policies and 3 bindings", kinds)
 	}
 }
 

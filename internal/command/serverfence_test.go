@@ -125,7 +125,7 @@ func TestWatchTellsWhatBecomesOfTheFence(t *testing.T) {
 		expect("when all is installed", "server fence: matching\n")
 		api.put(t, member("y", lease.AnnotationFence, "another"))
 		api.settle()
-		expect("when a member comes", "server fence: differs: what is installed for this group is not what the configuration of y calls for: ")
+		expect("when a member comes", "server fence: differs: the members do not agree: what is installed is not what the configuration of y calls for. ")
 		unreachable.Store(true)
 		time.Sleep(2 * fenceInterval)
 		expect("when there is no answer", "")

@@ -61,6 +61,7 @@ type Installed struct {
 const (
 	applyGroup   = "apply what `shardctl fence FILE` prints for it"
 	applyGeneral = "apply manifests/components/fence"
+	afterwards   = ", with the --service-account that the replicas run as, and delete the policies of types that it has no more"
 )
 
 // Inspect takes in the policies and bindings of a group, and those that all groups of
@@ -109,8 +110,11 @@ func (i Installed) Judge(s Status) Fence {
 		}
 	}
 	switch {
+	case len(differ) > 0 && agree > 0:
+		return Fence{FenceDiffers, "the members do not agree: what is installed is not what the configuration of " + some(differ) +
+			" calls for. In a rolling update this passes: apply what `shardctl fence FILE` prints for the new configuration"}
 	case len(differ) > 0:
-		return Fence{FenceDiffers, "what is installed for this group is not what the configuration of " + some(differ) + " calls for: " + applyGroup}
+		return Fence{FenceDiffers, "what is installed for this group is not what the configuration of " + some(differ) + " calls for: " + applyGroup + afterwards}
 	case len(silent) > 0:
 		return Fence{FenceUnknown, "what is called for is not said by " + some(silent) + ": see the log there"}
 	case agree == 0:

@@ -80,22 +80,23 @@ func TestFenceStates(t *testing.T) {
 			"a binding that only warns", both, func(group, _ *fence.Fence) {
 				group.Bindings[0].Spec.ValidationActions = []admissionregistrationv1.ValidationAction{admissionregistrationv1.Warn}
 			},
-			"differs: what is installed for this group is not what the configuration of ann-1, bob-2 calls for: apply what `shardctl fence FILE` prints for it",
+			"differs: what is installed for this group is not what the configuration of ann-1, bob-2 calls for: apply what `shardctl fence FILE` prints for it" + afterwards,
 		},
 		{
 			"a type less", both, func(group, _ *fence.Fence) { group.Policies, group.Bindings = group.Policies[1:], group.Bindings[1:] },
-			"differs: what is installed for this group is not what the configuration of ann-1, bob-2 calls for: apply what `shardctl fence FILE` prints for it",
+			"differs: what is installed for this group is not what the configuration of ann-1, bob-2 calls for: apply what `shardctl fence FILE` prints for it" + afterwards,
 		},
 		{
 			"another configuration",
 			[]coordinationv1.Lease{both[0], says(bob, "another")},
 			nil,
-			"differs: what is installed for this group is not what the configuration of bob-2 calls for: apply what `shardctl fence FILE` prints for it",
+			"differs: the members do not agree: what is installed is not what the configuration of bob-2 calls for. " +
+				"In a rolling update this passes: apply what `shardctl fence FILE` prints for the new configuration",
 		},
 		{
 			"another configuration of many", many, nil,
 			"differs: what is installed for this group is not what the configuration of pod-0, pod-1, pod-2, pod-3, pod-4 and 3 more calls for: " +
-				"apply what `shardctl fence FILE` prints for it",
+				"apply what `shardctl fence FILE` prints for it" + afterwards,
 		},
 		{
 			"a member that does not say",

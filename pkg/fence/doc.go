@@ -14,6 +14,7 @@
 //   - objects.<family>: writes to the objects of a type, by the bucket of the object.
 //   - attachments.<family>: writes to what is attached to them, by the bucket of the owner.
 //   - unowned: writes to attachments that name no owner are refused.
+//   - unbound: writes by a token that is bound to no Pod are refused.
 //   - recorded: writes for a family that never had a term are refused.
 //
 // Of the cluster ([General]): the sentinel and the guard.

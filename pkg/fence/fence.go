@@ -76,6 +76,7 @@ func New(o Options) (*Fence, error) {
 	}
 	f := &Fence{}
 	f.add(recorded(o))
+	f.add(unbound(o))
 	if len(o.attachmentsOnly()) > 0 {
 		f.add(unowned(o))
 	}
@@ -172,6 +173,11 @@ func (o Options) attachments() []schema.GroupResource {
 		all = append(all, t.Attachments...)
 	}
 	return slices.Compact(slices.SortedFunc(slices.Values(all), byName))
+}
+
+// written are all types that the group writes, in the order of their names.
+func (o Options) written() []schema.GroupResource {
+	return slices.Compact(slices.SortedFunc(slices.Values(append(o.families(), o.attachments()...)), byName))
 }
 
 // owners are the families whose objects may have attachments of a type.

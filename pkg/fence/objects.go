@@ -63,6 +63,8 @@ var holder = fmt.Sprintf("((%[1]s == params.metadata.uid || %[2]s != %[4]s) && %
 // notHolder says why a write was refused, and what to do.
 var notHolder = what + "(" + podBound + " ?\n" +
 	"' by Pod ' + " + podName + " + ' is refused: Lease ' + params.metadata.name + ' is held by ' + (" + holder + " == '' ? 'nobody' : " + holder + ") +\n" +
-	"'. Whoever holds it does this work; one that has got it just now tries again by itself' :\n" +
-	"' is refused: the token of ' + request.userInfo.username + ' is bound to no Pod, so nobody can tell which replica it is: " +
-	"use the token that the kubelet mounts into a Pod, or another account for what no replica does')"
+	"'. Whoever holds it does this work; one that has got it just now tries again by itself' :\n' is refused: ' + " + noPod + ")"
+
+// noPod says what is wrong with a token that is bound to no Pod.
+const noPod = "'the token of ' + request.userInfo.username + ' is bound to no Pod, so nobody can tell which replica it is: " +
+	"use the token that the kubelet mounts into a Pod, or another account for what no replica does'"

@@ -5,7 +5,6 @@ package fence
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
@@ -17,7 +16,7 @@ import (
 // recorded refuses writes for a family that the group's layout record does not know: there was never
 // a term of it, and there may be no Lease that could say so.
 func recorded(o Options) (*admissionregistrationv1.ValidatingAdmissionPolicy, *admissionregistrationv1.ValidatingAdmissionPolicyBinding) {
-	resources := slices.Compact(slices.SortedFunc(slices.Values(append(o.families(), o.attachments()...)), byName))
+	resources := o.written()
 	rules := make([]string, len(resources))
 	for i, r := range resources {
 		rules[i] = of(r)
