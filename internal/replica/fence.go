@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,8 +22,11 @@ import (
 	"github.com/shardctl/shardctl/pkg/fence"
 )
 
-// podUIDKey is what the API server says of a token that is bound to a Pod.
-const podUIDKey = "authentication.kubernetes.io/pod-uid"
+// What the API server says of a token that is bound to a Pod.
+const (
+	podNameKey = "authentication.kubernetes.io/pod-name"
+	podUIDKey  = "authentication.kubernetes.io/pod-uid"
+)
 
 // accountPrefix begins the user names of the service accounts of all namespaces.
 const accountPrefix = "system:serviceaccount:"
@@ -36,7 +40,8 @@ var introductionBackoff = wait.Backoff{Duration: time.Second, Factor: 2, Jitter:
 type introduction struct {
 	reviews authenticationclient.SelfSubjectReviewInterface
 	options fence.Options // all but the service account
-	podUID  string        // empty outside of any Pod
+	pod     string        // as the holder identities of this replica have it
+	podUID  string        // likewise; empty outside of any Pod
 	report  func(digest string)
 }
 
@@ -45,12 +50,31 @@ func newIntroduction(rc *rest.Config, cfg *config.Config, namespace string, repo
 	if err != nil {
 		return nil, fmt.Errorf("client for the review of this replica's user: %w", err)
 	}
+	pod, err := podName()
+	if err != nil {
+		return nil, err
+	}
 	return &introduction{
 		reviews: client.SelfSubjectReviews(),
 		options: fence.Options{Group: cfg.Name, Namespace: namespace, Types: config.TypesOf(cfg)},
+		pod:     pod,
 		podUID:  os.Getenv("POD_UID"), // as shard.GroupOptions tell
 		report:  report,
 	}, nil
+}
+
+// podName is the default of shard.GroupOptions. A host's name is not always that of
+// its Pod: not in the host's network, with a hostname of the Pod's own, or beyond 63
+// characters.
+func podName() (string, error) {
+	if name := os.Getenv("POD_NAME"); name != "" {
+		return name, nil
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return "", fmt.Errorf("the replica has no name: set POD_NAME: %w", err)
+	}
+	return strings.ToLower(host), nil
 }
 
 // run ends when the digest is reported, when there is none to report, or with ctx.
@@ -66,10 +90,7 @@ func (i *introduction) run(ctx context.Context) {
 			"namespace", i.options.Namespace)
 		return
 	}
-	if bound := user.Extra[podUIDKey]; i.podUID != "" && (len(bound) == 0 || bound[0] != i.podUID) {
-		log.Info("The API server's fence, where it is installed, refuses what this replica writes: its token is not bound to its Pod. "+
-			"Use the token that the kubelet mounts, and set POD_UID from metadata.uid", "podUID", i.podUID, "boundTo", bound)
-	}
+	i.warnUnlessBound(log, user)
 	i.options.ServiceAccount = account
 	called, err := fence.New(i.options)
 	if err != nil {
@@ -77,6 +98,18 @@ func (i *introduction) run(ctx context.Context) {
 		return
 	}
 	i.report(called.Digest())
+}
+
+// warnUnlessBound logs what the API server's fence will refuse: it wants the holder
+// identities of a shard's Lease to begin with the name and the UID of the token's Pod.
+func (i *introduction) warnUnlessBound(log klog.Logger, user authenticationv1.UserInfo) {
+	name, uid := user.Extra[podNameKey], user.Extra[podUIDKey]
+	if i.podUID == "" || slices.Equal(name, []string{i.pod}) && slices.Equal(uid, []string{i.podUID}) {
+		return
+	}
+	log.Info("The API server's fence, where it is installed, refuses what this replica writes: its token is not bound to its Pod, by this name and UID. "+
+		"Use the token that the kubelet mounts, and set POD_NAME from metadata.name and POD_UID from metadata.uid",
+		"pod", i.pod, "podUID", i.podUID, "boundTo", name, "boundToUID", uid)
 }
 
 // user asks until there is an answer, or ctx ends: then it returns false.

@@ -6,6 +6,7 @@ package replica
 import (
 	"context"
 	"errors"
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -22,7 +23,7 @@ import (
 	"github.com/shardctl/shardctl/pkg/fence"
 )
 
-// introduced has a replica of the group g in the namespace ns ask who it is, until ctx
+// introduced has the replica in Pod p of the group g in the namespace ns ask who it is, until ctx
 // ends at the latest, and returns what it reports and logs.
 func introduced(ctx context.Context, podUID string, who func() (authenticationv1.UserInfo, error)) (digest, log string) {
 	client := fake.NewClientset()
@@ -33,7 +34,7 @@ func introduced(ctx context.Context, podUID string, who func() (authenticationv1
 	var lines strings.Builder
 	ctx = klog.NewContext(ctx, funcr.New(func(_, args string) { lines.WriteString(args + "\n") }, funcr.Options{}))
 	i := &introduction{
-		reviews: client.AuthenticationV1().SelfSubjectReviews(), podUID: podUID, options: widgetFence(""),
+		reviews: client.AuthenticationV1().SelfSubjectReviews(), pod: "p", podUID: podUID, options: widgetFence(""),
 		report: func(d string) { digest = d },
 	}
 	i.run(ctx)
@@ -57,22 +58,29 @@ func TestIntroduction(t *testing.T) {
 		name   string
 		podUID string
 		user   string
-		bound  string // to the Pod with this UID
+		pod    string // that the token is bound to
+		bound  string // UID of that Pod
 		digest string
 		log    string // has this; empty: says nothing
 	}{
-		{"a token of its Pod", "some-uid", account, "some-uid", own.Digest(), ""},
-		{"a token that is not bound", "some-uid", account, "", own.Digest(), "its token is not bound to its Pod"},
-		{"a token of another Pod", "some-uid", account, "another-uid", own.Digest(), "its token is not bound to its Pod"},
-		{"outside of any Pod", "", account, "", own.Digest(), ""},
-		{"an account of another namespace", "some-uid", "system:serviceaccount:ns2:operator", "some-uid", "", "does not judge what this replica writes"},
-		{"a user", "", "admin", "", "", "does not judge what this replica writes"},
+		{"a token of its Pod", "some-uid", account, "p", "some-uid", own.Digest(), ""},
+		{"a token that is not bound", "some-uid", account, "", "", own.Digest(), "its token is not bound to its Pod"},
+		{"a token of another Pod", "some-uid", account, "p", "another-uid", own.Digest(), "its token is not bound to its Pod"},
+		{"a Pod by another name", "some-uid", account, "p-in-full", "some-uid", own.Digest(), "set POD_NAME from metadata.name"},
+		{"a token without the name of its Pod", "some-uid", account, "", "some-uid", own.Digest(), "set POD_NAME from metadata.name"},
+		{"outside of any Pod", "", account, "", "", own.Digest(), ""},
+		{"an account of another namespace", "some-uid", "system:serviceaccount:ns2:operator", "p", "some-uid", "", "does not judge what this replica writes"},
+		{"a user", "", "admin", "", "", "", "does not judge what this replica writes"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			digest, log := introduced(t.Context(), tc.podUID, func() (authenticationv1.UserInfo, error) {
 				user := authenticationv1.UserInfo{Username: tc.user}
+				user.Extra = map[string]authenticationv1.ExtraValue{}
+				if tc.pod != "" {
+					user.Extra[podNameKey] = []string{tc.pod}
+				}
 				if tc.bound != "" {
-					user.Extra = map[string]authenticationv1.ExtraValue{podUIDKey: {tc.bound}}
+					user.Extra[podUIDKey] = []string{tc.bound}
 				}
 				return user, nil
 			})
@@ -83,6 +91,19 @@ func TestIntroduction(t *testing.T) {
 				t.Errorf("it logs %q, want %q", log, tc.log)
 			}
 		})
+	}
+}
+
+func TestPodNameIsThatOfTheGroup(t *testing.T) {
+	host, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for set, want := range map[string]string{"p-1": "p-1", "": strings.ToLower(host)} {
+		t.Setenv("POD_NAME", set)
+		if got, err := podName(); got != want || err != nil {
+			t.Errorf("with POD_NAME %q the Pod is %q, error %v; want %q", set, got, err, want)
+		}
 	}
 }
 

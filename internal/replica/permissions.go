@@ -35,6 +35,8 @@ const (
 	// applied together with the Pod takes a moment to reach the API server's cache.
 	grantPatience = 5 * time.Second
 	grantPause    = 500 * time.Millisecond
+	// reminderPause is how often it is said that there still is no answer.
+	reminderPause = time.Minute
 	// maxMissingShown bounds a message.
 	maxMissingShown = 30
 )
@@ -123,7 +125,7 @@ func (p *preflight) ask(ctx context.Context, all []permission) (missing []permis
 	allowed := make([]bool, len(all))
 	asked := make([]bool, len(all))
 	pause := reviewBackoff
-	for told := false; ; told = true {
+	for told := (time.Time{}); ; {
 		err := p.askOnce(ctx, all, asked, allowed)
 		if err == nil {
 			break
@@ -131,7 +133,8 @@ func (p *preflight) ask(ctx context.Context, all []permission) (missing []permis
 		if ctx.Err() != nil || !unanswered(err) {
 			return nil, err
 		}
-		if !told {
+		if told.IsZero() || time.Since(told) >= reminderPause {
+			told = time.Now()
 			klog.FromContext(ctx).Info("Waiting for the API server to say what this replica may do", "err", err)
 		}
 		if !sleep(ctx, pause.Step()) {
@@ -175,6 +178,10 @@ func (p *preflight) review(ctx context.Context, one permission) (allowed bool, e
 	}
 	review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: attributes}}
 	answer, err := p.reviews.Create(ctx, review, metav1.CreateOptions{})
+	// What the replica can do without is not waited for.
+	if err == nil && !answer.Status.Allowed && answer.Status.EvaluationError != "" && !one.Optional() && !p.tolerant {
+		err = fmt.Errorf("an authorizer of the API server failed: %s", answer.Status.EvaluationError)
+	}
 	if err != nil {
 		return false, fmt.Errorf("asking whether this replica may %s: %w", one.Describe([]string{one.verb}, p.namespace), err)
 	}
@@ -182,7 +189,8 @@ func (p *preflight) review(ctx context.Context, one permission) (allowed bool, e
 }
 
 // unanswered tells an error that says nothing about the question: there was no answer,
-// or one that asks to come again, or the token is not known yet.
+// or one that asks to come again, or the token is not known yet, or an authorizer (a webhook
+// that is down) could not say yes or no.
 func unanswered(err error) bool {
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) {

@@ -185,8 +185,10 @@ func (r *Replica) Run(ctx context.Context) error {
 		leave, cancel := context.WithCancel(ctx)
 		defer cancel()
 		defer context.AfterFunc(serving, cancel)() // the endpoint failed: leave in order
-		// Whoever is told to stop meanwhile leaves in order, too.
-		if err := r.preflight.check(leave); err != nil && leave.Err() == nil {
+		switch err := r.preflight.check(leave); {
+		case err != nil && ctx.Err() != nil:
+			return nil // told to stop before it has joined the group: there is nothing to hand over
+		case err != nil && leave.Err() == nil:
 			return err
 		}
 		return r.group.Run(leave)

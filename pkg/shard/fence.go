@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"sync/atomic"
+	"time"
 
 	"k8s.io/client-go/rest"
 )
@@ -24,12 +25,16 @@ import (
 type fencedTransport struct {
 	next    http.RoundTripper
 	metrics *metrics
+	base    string // what all paths of the API server begin with: see [basePath]
 }
 
 // fenced returns a copy of cfg whose clients pass the fence.
 func fenced(cfg *rest.Config, m *metrics) *rest.Config {
 	own := rest.CopyConfig(cfg)
-	own.Wrap(func(next http.RoundTripper) http.RoundTripper { return &fencedTransport{next: next, metrics: m} })
+	base := basePath(cfg)
+	own.Wrap(func(next http.RoundTripper) http.RoundTripper {
+		return &fencedTransport{next: next, metrics: m, base: base}
+	})
 	return own
 }
 
@@ -37,7 +42,7 @@ func fenced(cfg *rest.Config, m *metrics) *rest.Config {
 func (f *fencedTransport) WrappedRoundTripper() http.RoundTripper { return f.next }
 
 func (f *fencedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
-	if harmless(req) {
+	if harmless(f.asServed(req)) {
 		return f.next.RoundTrip(req)
 	}
 	term, err := entitled(req.Context())
@@ -110,6 +115,7 @@ func (f *fencedTransport) send(req *http.Request, term *Term) (*http.Response, e
 		case <-gaveUp:
 			if cause := context.Cause(caller); !errors.Is(cause, ErrHandedOver) {
 				close(abandoned)
+				time.AfterFunc(settleFor, held.end) // an answer that comes later tells nothing more: see settleFor
 				return nil, writeError(req, true, fmt.Errorf("its answer was not awaited: %w", cause))
 			}
 			gaveUp = nil
@@ -142,7 +148,7 @@ func (f *fencedTransport) attempt(req *http.Request, term *Term) answer {
 	}
 	resp, err := f.next.RoundTrip(req.WithContext(httptrace.WithClientTrace(req.Context(), trace))) //nolint:bodyclose // whoever gets the answer closes it, or send
 	if err == nil {
-		noteWritten(term, req, resp)
+		noteWritten(term, f.asServed(req), resp)
 		return answer{resp: resp, sent: true, unresolved: unresolved(resp)}
 	}
 	// Only a transport that says that it looked for a connection, and found none,

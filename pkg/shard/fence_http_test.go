@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -219,6 +220,42 @@ func TestWriteThatFindsNoConnectionHoldsNoShard(t *testing.T) {
 	term.awaitWrites(patience)
 	if took := time.Since(began); took >= patience {
 		t.Errorf("the shard waited for %s for a write that was never sent", took)
+	}
+}
+
+// Clients of an API server behind a proxy send all requests below the path of its host.
+func TestFencedConfigBehindAProxy(t *testing.T) {
+	const base = "/k8s/clusters/c-1"
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasPrefix(r.URL.Path, base+"/apis/") {
+			t.Errorf("%s was asked for", r.URL.Path)
+		}
+		w.Header().Set("Content-Type", "application/json")
+		io.WriteString(w, `{"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "w", "resourceVersion": "12"}}`)
+	}))
+	t.Cleanup(server.Close)
+	client, err := dynamic.NewForConfig(fenced(&rest.Config{Host: server.URL + base + "/"}, newFence(nil).metrics))
+	if err != nil {
+		t.Fatal(err)
+	}
+	create := func(ctx context.Context, group, resource, kind string) error {
+		o := &unstructured.Unstructured{Object: map[string]any{"apiVersion": group + "/v1", "kind": kind, "metadata": map[string]any{"name": "w"}}}
+		_, err := client.Resource(schema.GroupVersionResource{Group: group, Version: "v1", Resource: resource}).Create(ctx, o, metav1.CreateOptions{})
+		return err
+	}
+	term, _ := testTerm(time.Hour)
+	defer term.end()
+	if err := create(inTerm(t.Context(), term), "example.com", "widgets", "Widget"); err != nil {
+		t.Error(err)
+	}
+	if got, want := term.wrote(), map[string]string{"widgets.example.com": "12"}; !maps.Equal(got, want) {
+		t.Errorf("the next holder waits for %v, want %v", got, want)
+	}
+	if err := create(t.Context(), "authorization.k8s.io", "selfsubjectaccessreviews", "SelfSubjectAccessReview"); err != nil {
+		t.Errorf("a review needs a term: %v", err)
+	}
+	if err := create(t.Context(), "example.com", "widgets", "Widget"); !errors.Is(err, ErrNoTerm) {
+		t.Errorf("a write outside of any term: %v, want ErrNoTerm", err)
 	}
 }
 

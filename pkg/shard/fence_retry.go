@@ -21,18 +21,25 @@ import (
 // milliseconds old, and each API server has its own. The first writes of a new
 // holder may be refused by one that does not know of it yet, so they are sent
 // again: after 5 ms at first, then twice as long each time up to 320 ms, for
-// 1.5 s in all. A fence that still refuses then means it.
+// 1.5 s in all. A fence that still refuses then means it, and so does one that
+// refuses later than 5 s after the term began here: every API server has seen the
+// Lease by then, and a worker does not lose time with each write.
 const (
 	minRefusedPause = 5 * time.Millisecond
 	maxRefusedPause = 320 * time.Millisecond
 	refusedPatience = 1500 * time.Millisecond
+	termUnknownFor  = 5 * time.Second
 )
 
 // ServerFenced tells whether err is a write that the API server's fence refused:
 // by what its Leases say, the term in which it was sent is over, or the object is
 // not in the shard. It is told apart from any other 403 by the words of its
-// policies. Such a write has changed nothing, and was tried again already for as
-// long as the API server may not have known of the term.
+// policies. It was tried again already for as long as the API server may not have
+// known of the term.
+//
+// Such a write has changed nothing, unless it was the deletion of a collection:
+// each of its objects is judged by itself, and those of before the first that was
+// refused may be deleted.
 func ServerFenced(err error) bool {
 	var status apierrors.APIStatus
 	return errors.As(err, &status) && status.Status().Code == http.StatusForbidden &&
@@ -44,6 +51,9 @@ func ServerFenced(err error) bool {
 func (f *fencedTransport) exchange(caller context.Context, req *http.Request, term *Term) answer {
 	pauses := wait.Backoff{Duration: minRefusedPause, Factor: 2, Jitter: 0.25, Steps: 7, Cap: maxRefusedPause}
 	until := time.Now().Add(refusedPatience)
+	if known := term.began.Add(termUnknownFor); known.Before(until) {
+		until = known
+	}
 	if d, ok := caller.Deadline(); ok && d.Before(until) {
 		until = d
 	}

@@ -55,6 +55,7 @@ func TestFenceSendsAgainWhatTheServersFenceRefused(t *testing.T) {
 		name            string
 		refused         time.Duration // for how long it is
 		body            string
+		age             time.Duration // of the term
 		validity        time.Duration
 		handedOver      time.Duration // when the caller's context says so; 0: never
 		timeout         time.Duration // of the caller; 0: none
@@ -65,6 +66,8 @@ func TestFenceSendsAgainWhatTheServersFenceRefused(t *testing.T) {
 	}{
 		{name: "until the API server knows of the term", refused: 30 * time.Millisecond, body: words, admitted: true, atLeast: 30 * time.Millisecond, atMost: 90 * time.Millisecond},
 		{name: "for a second and a half at most", refused: ever, body: words, atLeast: time.Second, atMost: refusedPatience, counted: true},
+		{name: "not much longer than the term is unknown", refused: ever, body: words, age: termUnknownFor - 100*time.Millisecond, atMost: 100 * time.Millisecond, counted: true},
+		{name: "not in a term that every API server knows", refused: ever, body: words, age: termUnknownFor, atMost: 0, counted: true},
 		{name: "not what anything else refused", refused: ever, body: refusal("quota"), atMost: 0},
 		{name: "not after the term", refused: ever, body: words, validity: 200 * time.Millisecond, atMost: 200 * time.Millisecond, counted: true},
 		{name: "not once the shard is handed over", refused: ever, body: words, handedOver: 100 * time.Millisecond, atLeast: 100 * time.Millisecond, atMost: 100 * time.Millisecond, counted: true},
@@ -78,6 +81,7 @@ func TestFenceSendsAgainWhatTheServersFenceRefused(t *testing.T) {
 				}
 				term, _ := testTerm(tc.validity)
 				defer term.end()
+				time.Sleep(tc.age)
 				ctx, cancel := context.WithCancelCause(inTerm(t.Context(), term))
 				defer cancel(nil)
 				if tc.handedOver > 0 {

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -37,7 +38,7 @@ func (f *fencedTransport) settle(write *http.Request, term *Term) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(write.Context()), settleFor)
 	defer cancel()
 	defer term.whenOver(cancel)()
-	proof, readable := proofOf(write)
+	proof, readable := f.proofOf(write)
 	select {
 	case <-ctx.Done():
 		return
@@ -68,8 +69,8 @@ type proof struct {
 // proofOf finds one for writes that the API server carries out upon a condition:
 // a creation, unless the name is left to the API server; an update or a patch with
 // a resourceVersion; a deletion of a certain UID.
-func proofOf(write *http.Request) (*proof, bool) {
-	to, ok := targetOf(write.URL.Path)
+func (f *fencedTransport) proofOf(write *http.Request) (*proof, bool) {
+	to, ok := targetOf(f.asServed(write).URL.Path)
 	body, sent := bodyOf(write)
 	if !ok || !sent || to.streams() {
 		return nil, false
@@ -88,7 +89,7 @@ func proofOf(write *http.Request) (*proof, bool) {
 	default:
 		return nil, false
 	}
-	p.read = readOf(write, to.object())
+	p.read = f.readOf(write, to.object())
 	return p, true
 }
 
@@ -113,11 +114,12 @@ func bodyOf(write *http.Request) (b sentBody, ok bool) {
 	return b, err == nil && json.Unmarshal(all, &b) == nil
 }
 
-// readOf is a request for an object by whoever sent the write.
-func readOf(write *http.Request, path string) *http.Request {
+// readOf is a request for an object, by its path on the API server, by whoever sent
+// the write.
+func (f *fencedTransport) readOf(write *http.Request, path string) *http.Request {
 	read := write.Clone(context.WithoutCancel(write.Context()))
 	read.Method, read.Body, read.GetBody, read.ContentLength = http.MethodGet, nil, nil, 0
-	read.URL.Path, read.URL.RawPath, read.URL.RawQuery = path, "", ""
+	read.URL.Path, read.URL.RawPath, read.URL.RawQuery = f.base+path, "", ""
 	read.Header.Del("Content-Type")
 	read.Header.Set("Accept", "application/json")
 	return read
@@ -146,6 +148,10 @@ func (f *fencedTransport) readBack(ctx context.Context, p *proof, term *Term) bo
 	return false
 }
 
+// lostAnswers are in what an API server says that got none from etcd: etcd's own words,
+// those of a connection that broke, and those of a time-out.
+var lostAnswers = []string{"etcdserver: ", "rpc error: code = ", "context deadline exceeded", "context canceled"}
+
 // unresolved tells of an answer whether the write may still be carried out: that
 // of a proxy that got none itself, of an API server that ran out of time, or that
 // lost etcd's answer.
@@ -154,7 +160,8 @@ func unresolved(resp *http.Response) bool {
 	case http.StatusBadGateway, http.StatusGatewayTimeout:
 		return true
 	case http.StatusInternalServerError:
-		return bytes.Contains(peek(resp, maxRefusal), []byte("etcdserver: "))
+		said := peek(resp, maxRefusal)
+		return slices.ContainsFunc(lostAnswers, func(words string) bool { return bytes.Contains(said, []byte(words)) })
 	}
 	return false
 }

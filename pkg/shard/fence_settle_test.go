@@ -9,6 +9,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -145,6 +146,32 @@ func TestNextHolderHasToHaveSeenWhatWasReadBack(t *testing.T) {
 		server := &losing{before: `{"kind": "Widget", "metadata": {"resourceVersion": "12"}}`}
 		lose(t, server, term, http.MethodPut, "/apis/example.com/v1/widgets/w", `{"metadata": {"resourceVersion": "7"}}`)
 		term.awaitWrites(time.Second)
+		if got, want := term.wrote(), map[string]string{"widgets.example.com": "12"}; !maps.Equal(got, want) {
+			t.Errorf("the next holder waits for %v, want %v", got, want)
+		}
+	})
+}
+
+func TestObjectIsReadBackBehindAProxy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const path = "/k8s/clusters/c-1/apis/example.com/v1/widgets/w"
+		term, _ := testTerm(time.Hour)
+		defer term.end()
+		server := &losing{before: `{"kind": "Widget", "metadata": {"resourceVersion": "12"}}`}
+		f := newFence(server)
+		f.base = "/k8s/clusters/c-1"
+		req, err := http.NewRequestWithContext(inTerm(t.Context(), term), http.MethodPut, "https://proxy"+path, strings.NewReader(`{"metadata": {"resourceVersion": "7"}}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer mine")
+		if resp, err := f.RoundTrip(req); !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Fatalf("%v, %v; want the transport's error", resp, err)
+		}
+		term.awaitWrites(time.Second)
+		if want := []string{path}; !slices.Equal(server.reads, want) {
+			t.Errorf("%v was read, want %v", server.reads, want)
+		}
 		if got, want := term.wrote(), map[string]string{"widgets.example.com": "12"}; !maps.Equal(got, want) {
 			t.Errorf("the next holder waits for %v, want %v", got, want)
 		}

@@ -3,7 +3,39 @@
 
 package shard
 
-import "strings"
+import (
+	"net/http"
+	"path"
+	"strings"
+
+	"k8s.io/client-go/rest"
+)
+
+// basePath is the path of a configuration's host, without a slash at its end: of
+// an API server behind a proxy that has many (https://proxy/k8s/clusters/c-1), all
+// paths begin with it. It is empty for one that has its host for itself.
+func basePath(cfg *rest.Config) string {
+	host, _, err := rest.DefaultServerUrlFor(cfg)
+	if err != nil {
+		return "" // there is no client of such a configuration
+	}
+	return strings.TrimSuffix(path.Join("/", host.Path), "/") // as clients do
+}
+
+// asServed is a request with the path that the API server sees, to look at and not
+// to send. What is not below the base is nothing of that API server: it has no path.
+func (f *fencedTransport) asServed(req *http.Request) *http.Request {
+	if f.base == "" {
+		return req
+	}
+	served, at := req.WithContext(req.Context()), *req.URL
+	at.Path, at.RawPath = "", ""
+	if below, ok := strings.CutPrefix(req.URL.Path, f.base); ok && strings.HasPrefix(below, "/") {
+		at.Path = below
+	}
+	served.URL = &at
+	return served
+}
 
 // target is what a request is about, as its path has it.
 type target struct {
@@ -26,7 +58,7 @@ func (t target) streams() bool {
 	return false
 }
 
-// targetOf reads the path of a request: /api/v1/... or
+// targetOf reads the path of a request, as the API server sees it: /api/v1/... or
 // /apis/<group>/<version>/..., with or without namespaces/<namespace>.
 func targetOf(path string) (target, bool) {
 	parts := strings.Split(strings.Trim(path, "/"), "/")

@@ -15,6 +15,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"k8s.io/client-go/rest"
+
 	"github.com/shardctl/shardctl/pkg/lease"
 )
 
@@ -252,6 +254,43 @@ func TestTargetOf(t *testing.T) {
 	} {
 		if got, ok := targetOf(path); got != want || ok != (want != target{}) {
 			t.Errorf("targetOf(%q) = %+v, %t, want %+v", path, got, ok, want)
+		}
+	}
+}
+
+func TestBasePath(t *testing.T) {
+	for host, want := range map[string]string{
+		"":                                 "",
+		"10.0.0.1:6443":                    "",
+		"https://api":                      "",
+		"https://api/":                     "",
+		"https://proxy/k8s/clusters/c-1":   "/k8s/clusters/c-1",
+		"https://proxy//k8s/clusters/c-1/": "/k8s/clusters/c-1",
+		"proxy/without/scheme":             "",
+	} {
+		if got := basePath(&rest.Config{Host: host}); got != want {
+			t.Errorf("basePath of %q = %q, want %q", host, got, want)
+		}
+	}
+}
+
+func TestAsServed(t *testing.T) {
+	const base = "/k8s/clusters/c-1"
+	for _, tc := range []struct{ base, path, want string }{
+		{"", "/api/v1/pods", "/api/v1/pods"},
+		{base, base + "/api/v1/pods", "/api/v1/pods"},
+		{base, "/api/v1/pods", ""},
+		{base, base + "0/api/v1/pods", ""},
+		{base, base, ""},
+		{"/api", "/api/api/v1/pods", "/api/v1/pods"},
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://proxy"+tc.path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := &fencedTransport{base: tc.base}
+		if got := f.asServed(req).URL.Path; got != tc.want || req.URL.Path != tc.path {
+			t.Errorf("below %q, the path %q is served as %q, want %q, and the request is for %q now", tc.base, tc.path, got, tc.want, req.URL.Path)
 		}
 	}
 }

@@ -17,6 +17,7 @@ import (
 type Term struct {
 	record   lease.Term
 	validity *lease.Validity
+	began    time.Time // here
 	// life ends with the term; its validity may end before.
 	life context.Context
 	end  context.CancelFunc
@@ -32,7 +33,7 @@ type Term struct {
 func newTerm(record lease.Term, v *lease.Validity) *Term {
 	life, end := context.WithCancel(context.Background())
 	closing, closed := context.WithCancel(life)
-	return &Term{record: record, validity: v, life: life, end: end, closing: closing, close: closed}
+	return &Term{record: record, validity: v, began: time.Now(), life: life, end: end, closing: closing, close: closed}
 }
 
 // Shard is the shard's name.
