@@ -52,6 +52,8 @@ type claim struct {
 
 	// labelled is the resourceVersion at which its Lease was known to have all labels.
 	labelled uint64
+	// relabelAt is when it may be labelled again.
+	relabelAt Instant
 	// vacant is when the shard was first seen free to take; zero while it is
 	// not.
 	vacant Instant
@@ -118,16 +120,8 @@ func (e *Election) actTerm(c *claim, known *entry, plan Plan) {
 		}
 		return
 	}
-	if c.labelled != known.rv && c.phase == held && e.free(known.lease.Name) {
-		if e.unlabelled(c.shard, known) {
-			e.adopt(known, func(r Replied) {
-				if r.Outcome == Rejected {
-					c.labelled = known.rv // somebody forbids it: the term is to be renewed all the same
-				}
-			})
-			return
-		}
-		c.labelled = known.rv
+	if c.phase == held && c.labelled != known.rv && e.relabel(c, known) {
+		return
 	}
 	e.renewTerm(c, known)
 }
@@ -329,7 +323,7 @@ func (e *Election) actIdle(c *claim, known *entry, plan Plan) {
 	}
 	switch {
 	case !known.shown:
-		e.adopt(known, nil)
+		e.adopt(known)
 	case known.shard.Epoch == math.MaxInt32:
 		// No later term can be told from this one: the Lease has to be deleted.
 	case known.shard.Holder == e.Identity() && known.shard.Claimed:
@@ -609,12 +603,29 @@ func (e *Election) inherit(c *claim, known *entry, l *coordinationv1.Lease, befo
 
 // adopt labels a Lease that somebody else made, or whose labels were taken
 // away, so that the watch shows it.
-func (e *Election) adopt(known *entry, done func(Replied)) {
+func (e *Election) adopt(known *entry) {
 	op := Op{Verb: Update, Name: known.lease.Name, Lease: known.lease.DeepCopy(), Why: "label"}
 	shard := known.lease.Name[len(e.cfg.Group)+1:]
 	op.Lease.Labels = annotate(op.Lease.Labels, e.shardLabels(shard))
 	op.Lease.Annotations = annotate(op.Lease.Annotations, e.subject(shard))
-	e.send(op, done)
+	e.send(op, nil)
+}
+
+// relabel puts back on a held Lease what others find it by; it tells whether it has
+// sent anything. If somebody forbids that, the term is to be renewed all the same,
+// so the next attempt is not before a RenewInterval has passed.
+func (e *Election) relabel(c *claim, known *entry) bool {
+	switch {
+	case !e.unlabelled(c.shard, known):
+		c.labelled = known.rv
+	case e.now < c.relabelAt:
+		e.wakeAt(c.relabelAt)
+	case e.free(known.lease.Name):
+		c.relabelAt = e.now.Add(e.cfg.Timings.RenewInterval)
+		e.adopt(known)
+		return true
+	}
+	return false
 }
 
 // unlabelled tells whether a Lease lacks what others find it by, or what they have

@@ -185,5 +185,5 @@ var mutants = []mutant{
 		},
 	},
 	one("G3", "leaves a Lease without the labels that the API server's fence goes by", claimFile,
-		"		if e.unlabelled(c.shard, known) {\n", "		if e.unlabelled(c.shard, known) && c.shard == \"\" {\n"),
+		"	case !e.unlabelled(c.shard, known):\n", "	case !e.unlabelled(c.shard, known) || c.shard != \"\":\n"),
 }
