@@ -40,11 +40,23 @@
 // are registered with a new client-go informer. Handlers thus see one gapless
 // story per object, across any number of such changes.
 //
-// A list or watch that fails otherwise (forbidden, unreachable, a broken
-// conversion webhook) is retried by client-go's reflector with its back-off (0.8 s
-// doubling to 30 s and up to as much again, starting anew every two minutes), is
-// visible as [Failing] with the error in [Informer.State], and is logged at most
-// once a minute instead of at every attempt. What is in the cache stays there.
+// # When the API server is away
+//
+// An API server that was restarted remembers no changes from before, so every watch that
+// is resumed there is told to list anew (410). client-go's reflector does so after
+// its back-off (0.8 s doubling to 30 s and up to as much again, starting anew after
+// two minutes without), so that after some restarts a replica would see nothing for up to a
+// minute. Here what was missed is listed after 0.1 to 0.3 s and becomes events of
+// the watch; and a request that the API server does not answer, or asks to be made
+// later (429, 503), is repeated at least every 3 s. The same goes, for the first 10 s,
+// for refusals (401, 403, 500, 504) of a type that could be had before: an API server that has
+// just started does not know the roles yet. All pauses are jittered by half, and
+// watches that go on ending at once are spaced by pauses that double to 30 s.
+//
+// A list or watch that fails otherwise (forbidden, a broken conversion webhook) is
+// retried by the reflector with its back-off. Any failure is visible as [Failing] with the
+// error in [Informer.State], and is logged at most once a minute instead of at every
+// attempt. What is in the cache stays there.
 //
 // # Invariants
 //

@@ -59,7 +59,7 @@ func TestWatchThatFailsLaterKeepsTheCache(t *testing.T) {
 		wantEvents(t, seen, "add ns/a")
 
 		api.refuse(widgets, forbidden(widgets))
-		time.Sleep(reflectorDelay)
+		time.Sleep(refusedPatience + 3*maxOutagePause/2 + reflectorDelay) // the fake's watches do not resume: it has to be listed anew
 		wantPhase(t, informer, Failing)
 		if !informer.Synced() || len(informer.Keys()) != 1 {
 			t.Fatal("the cache was given up because the watch fails")
@@ -122,7 +122,7 @@ func TestLateExplanationOfNotFound(t *testing.T) {
 		api.setSlowness(20 * time.Second)
 		time.Sleep(10 * time.Second) // or the watch would have been too short to be resumed at once
 		api.lose(widgets)
-		time.Sleep(100 * time.Millisecond)
+		time.Sleep(2 * minOutagePause)
 		wantPhase(t, informer, Failing)
 		api.serve(widgets)
 		time.Sleep(5 * time.Second)

@@ -30,9 +30,16 @@ type source struct {
 	// succeeded. It is not called once the informer's context has ended.
 	report func(verb string, err error)
 
-	mu    sync.Mutex
-	over  bool           // no list begins any more
-	lists sync.WaitGroup // those under way
+	// indexer is the informer's cache, and example an object of the type it is for.
+	indexer cache.Indexer
+	example runtime.Object
+
+	mu           sync.Mutex
+	over         bool           // nothing begins any more
+	underway     sync.WaitGroup // lists and streams
+	trusted      bool           // a request has succeeded, and refusals since then were not for long
+	refusedSince time.Time      // when they began; zero if there were none
+	pace         time.Duration  // pause after the next stream that ends early
 }
 
 // listerWatcher is the source as client-go's informers want it. The client tells
@@ -45,12 +52,12 @@ func (s *source) listerWatcher(client any) cache.ListerWatcher {
 }
 
 func (s *source) listOnce(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {
-	if !s.beginList() {
+	if !s.begin() {
 		return nil, context.Canceled
 	}
-	defer s.lists.Done()
+	defer s.underway.Done()
 	var list runtime.Object
-	err := s.persist(ctx, "list", func() (err error) {
+	err := s.persist(ctx, "list", patient, func() (err error) {
 		list, err = s.list(ctx, opts)
 		return err
 	})
@@ -59,14 +66,21 @@ func (s *source) listOnce(ctx context.Context, opts metav1.ListOptions) (runtime
 
 func (s *source) watchOnce(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error) {
 	var w watch.Interface
-	err := s.persist(ctx, "watch", func() (err error) {
+	whenRefused := patient
+	if opts.SendInitialEvents != nil {
+		whenRefused = hasty // a plain list is tried instead, at once
+	}
+	err := s.persist(ctx, "watch", whenRefused, func() (err error) {
 		w, err = s.watch(ctx, opts)
 		return err
 	})
-	if err != nil && opts.SendInitialEvents != nil && sleepsThrough(err) {
-		return nil, errors.New("start a streaming list: " + err.Error())
+	if err != nil {
+		if opts.SendInitialEvents != nil && sleepsThrough(err) {
+			err = errors.New("start a streaming list: " + err.Error())
+		}
+		return nil, err
 	}
-	return w, err
+	return s.newStream(ctx, w, opts), nil
 }
 
 const (
@@ -74,29 +88,73 @@ const (
 	// maxOutagePause bounds how long a replica goes on without seeing anything
 	// once an outage is over, give or take half: it may hold shards meanwhile.
 	maxOutagePause = 2 * time.Second
+	// refusedPatience is how long refusals are taken for those of an API server that
+	// has only just started. They are the reflector's after that.
+	refusedPatience = 10 * time.Second
 )
 
-// persist repeats a request while the API server cannot be reached, or says that
-// it is too busy. The reflector would do so too, but its back-off grows to a
-// minute and forgets an outage only after two without one.
-func (s *source) persist(ctx context.Context, verb string, request func() error) error {
+// whenRefused says what becomes of a request that an API server refuses which may
+// have only just started.
+type whenRefused bool
+
+const (
+	patient whenRefused = true  // it is repeated for a while
+	hasty   whenRefused = false // it has failed
+)
+
+// persist repeats a request while the API server cannot be reached, says that it
+// is too busy, or seems not to be ready. The reflector would do so too, but its
+// back-off grows to a minute and forgets an outage only after two without one.
+func (s *source) persist(ctx context.Context, verb string, refused whenRefused, request func() error) error {
 	for pause := minOutagePause; ; pause = min(2*pause, maxOutagePause) {
 		err := request()
 		s.outcome(ctx, verb, err)
-		if err == nil || !outage(err) || ctx.Err() != nil {
-			return err
-		}
-		select {
-		case <-time.After(pause/2 + rand.N(pause)):
-		case <-ctx.Done():
+		again := s.notReady(err) && refused == patient || outage(err)
+		if !again || !sleep(ctx, jittered(pause)) {
 			return err
 		}
 	}
 }
 
+// jittered is d, give or take half.
+func jittered(d time.Duration) time.Duration { return d/2 + rand.N(d) }
+
+// notReady tells a refusal that may be that of an API server that has only just
+// started: it does not know the roles yet, or does not reach what it needs. Only
+// those of the first while after a success count: what is refused for good is not
+// to be asked for all the time.
+func (s *source) notReady(err error) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case err == nil:
+		s.trusted, s.refusedSince = true, time.Time{}
+		return false
+	case !s.trusted || !refusedByStarting(err):
+		return false
+	case s.refusedSince.IsZero():
+		s.refusedSince = time.Now()
+	}
+	s.trusted = time.Since(s.refusedSince) < refusedPatience
+	return s.trusted
+}
+
+func refusedByStarting(err error) bool {
+	switch {
+	case apierrors.HasStatusCause(err, metav1.CauseTypeResourceVersionTooLarge):
+		return false // the reflector lists anew
+	case apierrors.IsForbidden(err), apierrors.IsUnauthorized(err):
+		return true
+	}
+	return apierrors.IsInternalError(err) || apierrors.IsTimeout(err) || apierrors.IsServerTimeout(err)
+}
+
 // outage tells an error that says nothing about the request itself: there was no
 // answer, or one that asks to come again.
 func outage(err error) bool {
+	if err == nil {
+		return false
+	}
 	if status := apierrors.APIStatus(nil); errors.As(err, &status) {
 		return apierrors.IsTooManyRequests(err) || apierrors.IsServiceUnavailable(err)
 	}
@@ -131,16 +189,18 @@ func (s *source) run(ctx context.Context, informer cache.SharedIndexInformer) {
 	s.mu.Lock()
 	s.over = true
 	s.mu.Unlock()
-	s.lists.Wait()
+	s.underway.Wait()
 }
 
-func (s *source) beginList() bool {
+// begin is false once nothing is to begin any more. Else underway.Done says that
+// it has ended.
+func (s *source) begin() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.over {
 		return false
 	}
-	s.lists.Add(1)
+	s.underway.Add(1)
 	return true
 }
 
@@ -166,5 +226,6 @@ func newInformer(
 	if err := informer.SetWatchErrorHandlerWithContext(quietly); err != nil {
 		return nil, fmt.Errorf("set the watch error handler of %s: %w", description, err)
 	}
+	s.indexer, s.example = informer.GetIndexer(), example
 	return informer, nil
 }

@@ -135,6 +135,6 @@ func TestSourceHidesErrorsThatAreSleptOn(t *testing.T) {
 func failingSource(err error) *source {
 	return &source{
 		list:  func(context.Context, metav1.ListOptions) (runtime.Object, error) { return nil, err },
-		watch: func(context.Context, metav1.ListOptions) (watch.Interface, error) { return nil, err },
+		watch: func(context.Context, metav1.ListOptions) (watch.Interface, error) { return watch.NewEmptyWatch(), err },
 	}
 }
