@@ -25,9 +25,7 @@
 // the attachments are done and not before, null means "no opinion" in an attachment, and list items that
 // share a merge key are not thrown together.
 //
-// What it needs to be allowed: get, list and watch on all types; update on parents and their /status, and on
-// their /finalizers where the API server enforces blockOwnerDeletion; create, update and delete on
-// attachments.
+// What it needs to be allowed is told by package rbac.
 //
 // The tests compare requests with golden files, run Sync against a fake client that counts writes, and
 // fuzz the way from an answer to the object that would be written.

@@ -185,7 +185,7 @@ func (w *podWatch) forbidden(err error) {
 	}
 	w.refused = true
 	w.log.Info("Known deaths are not used: this replica may not list and watch Pods, so the shards of one that crashes stay with it for its LeaseDuration. "+
-		"Grant the service account get, list and watch on pods in the group's namespace, or switch the Pod watch off", "reason", err.Error())
+		"Grant the service account list and watch on pods in the group's namespace, or switch the Pod watch off", "reason", err.Error())
 }
 
 func (w *podWatch) permitted() {
