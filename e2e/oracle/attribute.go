@@ -46,6 +46,9 @@ const (
 	auditPoll  = 50 * time.Millisecond
 	// clockSlack is how far apart the recorder's sight of an event and the audit log's times may be.
 	clockSlack = 2 * time.Second
+	// commitSlack is how much later than its answer, which was that nobody knows, a request may be seen to have been carried
+	// out: the API server does not wait for etcd then, and a busy machine shows it late.
+	commitSlack = 10 * time.Second
 )
 
 // Attribute returns what has happened up to a revision, once the recorder has seen it and the audit logs tell the writer of
@@ -147,6 +150,6 @@ func (a *Audit) onlySuspect(e Event) (only Writer, ok bool) {
 // explains says whether the event may be what the request did. Nothing is deleted by an update but what waits for its finalizers.
 func (r request) explains(e Event) bool {
 	early := e.At.Add(clockSlack).Before(r.from)
-	late := !r.until.IsZero() && e.At.After(r.until.Add(clockSlack))
+	late := !r.until.IsZero() && e.At.After(r.until.Add(commitSlack))
 	return !early && !late && (r.deletes == e.Deleted || e.Deleted && e.Object.deleting)
 }
