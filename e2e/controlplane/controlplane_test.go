@@ -199,7 +199,7 @@ func testAudit(t *testing.T, cp *controlplane.ControlPlane) {
 	defer func() { _ = file.Close() }()
 	for lines := bufio.NewScanner(file); lines.Scan(); {
 		var event struct {
-			Verb           string
+			Stage, Verb    string
 			User           authenticationv1.UserInfo
 			ObjectRef      struct{ Resource, Namespace, Name string }
 			ResponseStatus struct{ Code int }
@@ -207,7 +207,7 @@ func testAudit(t *testing.T, cp *controlplane.ControlPlane) {
 		if err := json.Unmarshal(lines.Bytes(), &event); err != nil {
 			t.Fatalf("%v: %s", err, lines.Bytes())
 		}
-		if event.Verb != "get" || event.ObjectRef.Namespace != namespace || event.ObjectRef.Name != "secret-plans" {
+		if event.Stage != "ResponseComplete" || event.Verb != "get" || event.ObjectRef.Namespace != namespace || event.ObjectRef.Name != "secret-plans" {
 			continue
 		}
 		pod := event.User.Extra["authentication.kubernetes.io/pod-uid"]
