@@ -160,7 +160,13 @@ func TestFenceOfATypeThatIsAttachedToo(t *testing.T) {
 	}
 	f.fence(t, fence.Type{Resource: widgets.GroupResource(), Attachments: []schema.GroupResource{gadgets.GroupResource()}}, fence.Type{Resource: gadgets.GroupResource()})
 	widget := f.made(t, widgets.GroupVersionResource, widgets.object("one"))
-	child := f.made(t, gadgets.GroupVersionResource, ownedBy(gadgets.object("child"), widget))
+	attached := func(name string) *unstructured.Unstructured {
+		o := ownedBy(gadgets.object(name), widget)
+		o.SetAnnotations(map[string]string{"metacontroller.k8s.io/decorator-controller": "any"})
+		return o
+	}
+	child := f.made(t, gadgets.GroupVersionResource, attached("child"))
+	others := f.made(t, gadgets.GroupVersionResource, ownedBy(gadgets.object("others"), widget)) // by who knows no marks
 	free := f.made(t, gadgets.GroupVersionResource, gadgets.object("free"))
 	awaitRefused(t, func() error { return touch(t.Context(), f.objects(a, gadgets), free.GetName()) })
 	awaitRefused(t, func() error { return touch(t.Context(), f.objects(b, widgets), widget.GetName()) })
@@ -172,7 +178,7 @@ func TestFenceOfATypeThatIsAttachedToo(t *testing.T) {
 		by    *controlplane.Replica // who may
 	}{
 		{"create a child", func(c dynamic.ResourceInterface) error {
-			_, err := c.Create(t.Context(), ownedBy(gadgets.object("new"), widget), metav1.CreateOptions{DryRun: dryRun})
+			_, err := c.Create(t.Context(), attached("new"), metav1.CreateOptions{DryRun: dryRun})
 			return err
 		}, a},
 		{"create what is nobody's", func(c dynamic.ResourceInterface) error {
@@ -198,6 +204,9 @@ func TestFenceOfATypeThatIsAttachedToo(t *testing.T) {
 		{"delete a child", func(c dynamic.ResourceInterface) error {
 			return c.Delete(t.Context(), child.GetName(), metav1.DeleteOptions{DryRun: dryRun})
 		}, a},
+		{"delete what somebody else has made for an owner", func(c dynamic.ResourceInterface) error {
+			return c.Delete(t.Context(), others.GetName(), metav1.DeleteOptions{DryRun: dryRun})
+		}, b},
 		{"delete what is nobody's", func(c dynamic.ResourceInterface) error {
 			return c.Delete(t.Context(), free.GetName(), metav1.DeleteOptions{DryRun: dryRun})
 		}, b},
