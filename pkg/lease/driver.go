@@ -43,6 +43,8 @@ type DriverOptions struct {
 	// their sessions to expire. See [Config.TerminationMessage]. Default: none
 	// are read.
 	Pods PodReader
+	// Mirror, if set, shows what the watch shows.
+	Mirror *Mirror
 }
 
 const defaultLeaveTimeout = 25 * time.Second
@@ -75,6 +77,8 @@ type Driver struct {
 	selector string
 	leave    time.Duration
 	pods     *podWatch // nil: no Pods are read
+	mirror   *Mirror   // nil: nobody looks on
+	watchdog *watchdog
 
 	machine  *Election
 	own      string                   // name of the own member Lease
@@ -113,6 +117,8 @@ func NewDriver(o DriverOptions) (*Driver, error) {
 		timings:  o.Election.Timings,
 		selector: LabelGroup + "=" + o.Election.Group,
 		leave:    o.LeaveTimeout,
+		mirror:   o.Mirror,
+		watchdog: newWatchdog(o.Clock, o.Election.Timings),
 		machine:  machine,
 		own:      machine.own,
 		terms:    map[string]*Validity{},
@@ -153,6 +159,11 @@ func (d *Driver) Run(ctx context.Context) error {
 // concurrent use.
 func (d *Driver) Valid() bool { return d.validity.Load().Valid() }
 
+// Stuck says that the loop of the election does not get on, or that a renewal does not,
+// for longer than anything outside of this process accounts for; nil while all is well.
+// It is safe for concurrent use.
+func (d *Driver) Stuck() (loop, renewal error) { return d.watchdog.loop(), d.watchdog.renewal() }
+
 // Report says what the replica can do; see [Reported].
 func (d *Driver) Report(r Reported) { d.deliver(nil, r) }
 
@@ -182,6 +193,7 @@ func (d *Driver) stepLoop(ctx, work context.Context, g *errgroup.Group) error {
 	leave := ctx.Done()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	defer d.watchdog.ended()
 	for !d.left {
 		newest := d.newest
 		if len(d.events) > 0 {
@@ -189,12 +201,15 @@ func (d *Driver) stepLoop(ctx, work context.Context, g *errgroup.Group) error {
 		}
 		select {
 		case ev := <-d.events:
+			d.watchdog.working()
 			d.step(d.batch(ev)...)
 		case newest <- d.machine.Newest():
 			continue
 		case <-timer.C:
+			d.watchdog.working()
 			d.step(Tick{})
 		case <-leave:
+			d.watchdog.working()
 			leave = nil
 			giveUp = time.After(d.leave)
 			d.step(Leave{})
@@ -204,6 +219,7 @@ func (d *Driver) stepLoop(ctx, work context.Context, g *errgroup.Group) error {
 			return nil // the watch loop failed, and says why
 		}
 		d.dispatch(work, g)
+		d.watchdog.waiting(d.machine.Deadline())
 		if at := d.machine.Deadline(); at != 0 {
 			timer.Reset(at.Sub(d.clock.Now()))
 		} else {
@@ -223,6 +239,9 @@ func (d *Driver) batch(first Event) []Event {
 		if reply, ok := ev.(Replied); ok {
 			d.answered(reply.ID)
 		}
+	}
+	if d.mirror != nil {
+		d.mirror.show(events)
 	}
 	d.waiting = events
 	return events
@@ -341,6 +360,10 @@ func (d *Driver) request(ctx context.Context, op Op) {
 	defer cancel()
 	bounded, conn := withConnection(bounded)
 	began := d.clock.Now()
+	if op.Keeps || op.Name == d.own {
+		d.watchdog.sending(op.ID)
+		defer d.watchdog.answered(op.ID)
+	}
 	l, err := d.client.do(bounded, op)
 	if bounded.Err() != nil && ctx.Err() == nil {
 		conn.close()

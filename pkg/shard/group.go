@@ -10,9 +10,11 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/dynamic"
@@ -31,6 +33,7 @@ type Group struct {
 	set     *informers.Set
 	metrics *metrics
 	driving lease.DriverOptions
+	mirror  *lease.Mirror
 	// reviser and cost are nil outside of any Pod.
 	reviser *reviser
 	cost    *costMark
@@ -46,6 +49,8 @@ type Group struct {
 	fence       string           // the digest that ReportFence was given
 	started     bool
 	driver      *lease.Driver // made by Run, before anything that uses it is started
+
+	departing atomic.Bool // Run was told to leave
 
 	tasks *errgroup.Group // what runs for terms, while Run does
 	base  context.Context // what their contexts derive from
@@ -78,7 +83,7 @@ func NewGroup(cfg *rest.Config, o GroupOptions) (*Group, error) {
 
 // newGroup makes a group that knows nothing of its Pod.
 func newGroup(cfg *rest.Config, client *lease.Client, set *informers.Set, o GroupOptions) (*Group, error) {
-	g := &Group{opts: o, cfg: cfg, set: set, tenures: map[*tenure]bool{}}
+	g := &Group{opts: o, cfg: cfg, set: set, mirror: lease.NewMirror(), tenures: map[*tenure]bool{}}
 	var err error
 	if g.metrics, err = newMetrics(o.Registerer, o.Name); err != nil {
 		return nil, fmt.Errorf("group %q: %w", o.Name, err)
@@ -94,6 +99,7 @@ func newGroup(cfg *rest.Config, client *lease.Client, set *informers.Set, o Grou
 	}
 	g.driving = lease.DriverOptions{
 		Election: election, Client: client, Handler: (*handler)(g), Clock: o.Clock, LeaveTimeout: o.LeaveTimeout, Pods: pods,
+		Mirror: g.mirror,
 	}
 	return g, nil
 }
@@ -125,6 +131,14 @@ func (g *Group) FencedConfig() *rest.Config { return fenced(g.cfg, g.metrics) }
 // Informer shares the group's cache of a type. The caller gives it back with
 // Release.
 func (g *Group) Informer(r schema.GroupVersionResource) *informers.Informer { return g.set.Watch(r) }
+
+// Leases returns the group's Leases as this replica's watch shows them, by name:
+// the records of all members and shards, which are not to be modified. There are none
+// before the first list of them. Changed is closed as soon as there is something
+// newer, which in a steady group is several times a second.
+func (g *Group) Leases() (leases []coordinationv1.Lease, changed <-chan struct{}) {
+	return g.mirror.Leases()
+}
 
 // errStarted: the set of shards is fixed while a group runs.
 var errStarted = errors.New("the group is running: add before Run")
@@ -240,6 +254,7 @@ func (g *Group) Run(ctx context.Context) error {
 		leave, cancel := context.WithCancel(ctx)
 		defer cancel()
 		defer context.AfterFunc(base, cancel)() // another loop failed: leave in order even so
+		defer context.AfterFunc(leave, func() { g.departing.Store(true) })()
 		err := g.driver.Run(leave)
 		g.endTenures()
 		stop(errLeft)
