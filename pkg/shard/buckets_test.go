@@ -340,7 +340,7 @@ func TestGroupReportsTheProblemsOfEachBucket(t *testing.T) {
 		d := newDivided(t, lease.ByUID, withUID(object(widgets, "low"), "0"), withUID(object(widgets, "high"), "f"))
 		d.fails = map[string]bool{"low": true, "high": true}
 		a := d.start("a", 2)
-		problems := func(m *member) []string { return slices.Sorted(maps.Keys(m.controllers[0].failing())) }
+		problems := func(m *member) []string { return slices.Sorted(maps.Keys(m.current().controllers[0].failing())) }
 		const low, high = "widgets.example.com.0-of-2", "widgets.example.com.1-of-2"
 		d.eventually(firstStart, "both fail", func() bool { return slices.Equal(problems(a), []string{low, high}) })
 		b := d.start("b", 2)
@@ -422,7 +422,7 @@ func TestGroupRefusesMoreShardsThanItIsMadeFor(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := m.Add(Controller{Name: "another", Resource: m.controllers[0].Resource, Buckets: 256, Reconcile: m.controllers[0].Reconcile}); err != nil {
+	if err := m.Add(Controller{Name: "another", Resource: m.current().controllers[0].Resource, Buckets: 256, Reconcile: m.current().controllers[0].Reconcile}); err != nil {
 		t.Errorf("another controller of the same shards is refused: %v", err)
 	}
 	for _, buckets := range []int{1, 256} {

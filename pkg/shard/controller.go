@@ -72,6 +72,9 @@ type Controller struct {
 	// MinBackoff and MaxBackoff bound the wait after a failed reconcile, which
 	// doubles with every failure of that key. Defaults 50 ms and 1 minute.
 	MinBackoff, MaxBackoff time.Duration
+	// Done, if set, is called once when none of the functions above is called any
+	// more: after the controller was removed, or at the end of [Group.Run].
+	Done func()
 }
 
 // Watch makes changes of another type's objects reconcile objects of the
@@ -150,6 +153,7 @@ func familyOf(r schema.GroupVersionResource) string { return r.GroupResource().S
 type controller struct {
 	Controller
 	family  string
+	service *service
 	own     *informers.Informer
 	others  []*informers.Informer
 	metrics *metrics
@@ -179,15 +183,17 @@ func newController(c Controller, set *informers.Set, m *metrics) (*controller, e
 	if c.Observe != nil {
 		w.seen = newObservations(c.Name)
 	}
-	if err := w.handle(w.own, w.ownEvents()); err != nil {
-		return nil, err
-	}
+	w.service = newService("controller "+c.Name+" of "+w.family, w.release)
 	for _, watched := range c.Watches {
-		other := set.Watch(watched.Resource)
-		w.others = append(w.others, other)
-		if err := w.handle(other, w.otherEvents(watched.Keys)); err != nil {
-			return nil, err
-		}
+		w.others = append(w.others, set.Watch(watched.Resource))
+	}
+	errs := []error{w.handle(w.own, w.ownEvents())}
+	for i, other := range w.others {
+		errs = append(errs, w.handle(other, w.otherEvents(c.Watches[i].Keys)))
+	}
+	if err := errors.Join(errs...); err != nil {
+		w.giveBack()
+		return nil, err
 	}
 	return w, nil
 }
@@ -201,14 +207,35 @@ func (c *controller) handle(i *informers.Informer, h cache.ResourceEventHandler)
 	return nil
 }
 
-// release gives the informers back.
+func (c *controller) of() *service { return c.service }
+
+// informers are those of all types that a reconcile may read.
+func (c *controller) informers() []*informers.Informer { return append(slices.Clone(c.others), c.own) }
+
+// release: nothing of the controller runs any more.
 func (c *controller) release() {
+	c.giveBack()
+	if c.Done != nil {
+		c.Done()
+	}
+}
+
+// giveBack gives the informers back.
+func (c *controller) giveBack() {
 	for _, remove := range c.remove {
 		remove()
 	}
-	for _, i := range append(slices.Clone(c.others), c.own) {
+	for _, i := range c.informers() {
 		i.Release()
 	}
+}
+
+// orNothing is what to do if there is something to be done.
+func orNothing(do func()) func() {
+	if do == nil {
+		return func() {}
+	}
+	return do
 }
 
 // synced tells whether every cache that a reconcile may read is complete.
@@ -218,7 +245,7 @@ func (c *controller) synced() bool {
 
 // unsynced says which caches are not complete, and why; empty if all are.
 func (c *controller) unsynced() string {
-	for _, i := range append(slices.Clone(c.others), c.own) {
+	for _, i := range c.informers() {
 		if !i.Synced() {
 			return fmt.Sprintf("%s: %s", i.Resource().GroupResource(), i.State())
 		}
@@ -229,7 +256,7 @@ func (c *controller) unsynced() string {
 // stale says which caches are complete but cannot be kept up to date, and why;
 // empty if all can.
 func (c *controller) stale() string {
-	for _, i := range append(slices.Clone(c.others), c.own) {
+	for _, i := range c.informers() {
 		if state := i.State(); state.Phase == informers.Failing {
 			return fmt.Sprintf("%s: %s", i.Resource().GroupResource(), state)
 		}
@@ -240,7 +267,7 @@ func (c *controller) stale() string {
 // unready is like unsynced, but leaves out the types of which it is known that
 // the API server does not serve them.
 func (c *controller) unready() string {
-	for _, i := range append(slices.Clone(c.others), c.own) {
+	for _, i := range c.informers() {
 		if state := i.State(); !i.Synced() && (state.Phase != informers.Missing || state.Err == nil) {
 			return fmt.Sprintf("%s: %s", i.Resource().GroupResource(), state)
 		}
@@ -251,7 +278,7 @@ func (c *controller) unready() string {
 // answered tells whether it is known of every type how it stands: complete, not
 // served, or refused by the API server.
 func (c *controller) answered() bool {
-	for _, i := range append(slices.Clone(c.others), c.own) {
+	for _, i := range c.informers() {
 		state := i.State()
 		if !i.Synced() && state.Phase != informers.Failing && (state.Phase != informers.Missing || state.Err == nil) {
 			return false

@@ -41,14 +41,19 @@ type Group struct {
 	// ended.
 	obituary string
 
-	mu          sync.Mutex
-	controllers []*controller
-	roles       []*role
-	tenures     map[*tenure]bool // all whose work has not ended
-	granted     uint64           // the number of the newest
-	fence       string           // the digest that ReportFence was given
-	started     bool
-	driver      *lease.Driver // made by Run, before anything that uses it is started
+	changing chan struct{} // has one in it while the duties are being changed
+
+	mu       sync.Mutex
+	roster   roster
+	retiring []*service       // of duties that were removed, until they have ended
+	tenures  map[*tenure]bool // all whose work has not ended
+	granted  uint64           // the number of the newest
+	fence    string           // the digest that ReportFence was given
+	started  bool
+	driver   *lease.Driver // made by Run, before anything that uses it is started
+	// loops run while the replica takes part in the group; nil before and after.
+	loops *errgroup.Group
+	over  bool // Run has ended, or is about to
 
 	departing atomic.Bool // Run was told to leave
 
@@ -83,7 +88,7 @@ func NewGroup(cfg *rest.Config, o GroupOptions) (*Group, error) {
 
 // newGroup makes a group that knows nothing of its Pod.
 func newGroup(cfg *rest.Config, client *lease.Client, set *informers.Set, o GroupOptions) (*Group, error) {
-	g := &Group{opts: o, cfg: cfg, set: set, mirror: lease.NewMirror(), tenures: map[*tenure]bool{}}
+	g := &Group{opts: o, cfg: cfg, set: set, mirror: lease.NewMirror(), changing: make(chan struct{}, 1), tenures: map[*tenure]bool{}}
 	var err error
 	if g.metrics, err = newMetrics(o.Registerer, o.Name); err != nil {
 		return nil, fmt.Errorf("group %q: %w", o.Name, err)
@@ -140,77 +145,11 @@ func (g *Group) Leases() (leases []coordinationv1.Lease, changed <-chan struct{}
 	return g.mirror.Leases()
 }
 
-// errStarted: the set of shards is fixed while a group runs.
-var errStarted = errors.New("the group is running: add before Run")
-
-// Add adds a controller. It must be called before Run. All types of a group have
-// [lease.MaxShards] shards at most.
-func (g *Group) Add(c Controller) error {
-	c.setDefaults()
-	if err := c.validate(); err != nil {
-		return fmt.Errorf("controller %q: %w", c.Name, err)
-	}
+// current are the duties as they are now.
+func (g *Group) current() roster {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.started {
-		return fmt.Errorf("controller %q: %w", c.Name, errStarted)
-	}
-	family := familyOf(c.Resource)
-	for _, have := range g.controllers {
-		switch {
-		case have.family != family:
-		case have.Name == c.Name:
-			return fmt.Errorf("controller %q: there is one of this name for %s already: set another name", c.Name, family)
-		case have.Buckets != c.Buckets || have.Buckets > 1 && have.Partition != c.Partition:
-			return fmt.Errorf("controller %q: buckets, partition: %d, %s are not those of controller %q of %s, %d, %s: use the same, for they share its shards",
-				c.Name, c.Buckets, c.Partition, have.Name, family, have.Buckets, have.Partition)
-		}
-	}
-	if slices.ContainsFunc(g.roles, func(have *role) bool { return have.Name == family }) {
-		return fmt.Errorf("controller %q: its shard %s has the name of a role: rename the role", c.Name, family)
-	}
-	if n := g.shardsWith(c); n > lease.MaxShards {
-		return fmt.Errorf("controller %q: buckets: %d is not allowed: the types would have %d shards in all: use fewer buckets, so that these are %d at most, or several groups",
-			c.Name, c.Buckets, n, lease.MaxShards)
-	}
-	w, err := newController(c, g.set, g.metrics)
-	if err != nil {
-		return err
-	}
-	g.controllers = append(g.controllers, w)
-	return nil
-}
-
-// shardsWith is how many shards all types have, with those of a controller that is
-// about to be added; g.mu is held.
-func (g *Group) shardsWith(c Controller) (n int) {
-	buckets := map[string]int{familyOf(c.Resource): c.Buckets}
-	for _, have := range g.controllers {
-		buckets[have.family] = have.Buckets // the same for all controllers of a type
-	}
-	for _, of := range buckets {
-		n += of
-	}
-	return n
-}
-
-// AddRole adds a role. It must be called before Run.
-func (g *Group) AddRole(r Role) error {
-	if err := r.validate(); err != nil {
-		return fmt.Errorf("role %q: %w", r.Name, err)
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.started {
-		return fmt.Errorf("role %q: %w", r.Name, errStarted)
-	}
-	taken := slices.ContainsFunc(g.roles, func(have *role) bool { return have.Name == r.Name }) ||
-		slices.ContainsFunc(g.controllers, func(have *controller) bool { return have.family == r.Name })
-	if taken {
-		return fmt.Errorf("role %q: there is a shard of this name already: use another", r.Name)
-	}
-	g.roles = append(g.roles, newRole(r))
-	return nil
+	return g.roster
 }
 
 // Run takes part in the group until ctx is done. Then it stops taking keys,
@@ -233,6 +172,7 @@ func (g *Group) Run(ctx context.Context) error {
 
 	g.leaveObituary(ctx)
 	if err := g.join(ctx); err != nil {
+		g.releaseAll()
 		return err
 	}
 	base, stop := context.WithCancelCause(context.WithoutCancel(ctx))
@@ -245,11 +185,10 @@ func (g *Group) Run(ctx context.Context) error {
 		loops.Go(func() error { return g.cost.markLoop(base) })
 		loops.Go(func() error { return g.reviser.reviseLoop(base, g.driver.Revise) })
 	}
-	for _, c := range g.controllers {
-		if c.seen != nil {
-			loops.Go(func() error { return c.seen.run(base, c.Observe) })
-		}
-	}
+	g.mu.Lock()
+	g.loops = loops
+	g.observe(g.roster.controllers)
+	g.mu.Unlock()
 	loops.Go(func() error {
 		leave, cancel := context.WithCancel(ctx)
 		defer cancel()
@@ -257,14 +196,27 @@ func (g *Group) Run(ctx context.Context) error {
 		defer context.AfterFunc(leave, func() { g.departing.Store(true) })()
 		err := g.driver.Run(leave)
 		g.endTenures()
+		g.mu.Lock()
+		g.loops, g.over = nil, true // none is added while they are waited for
+		g.mu.Unlock()
 		stop(errLeft)
 		return err
 	})
 	err := loops.Wait()
-	for _, c := range g.controllers {
-		c.release()
+	err = errors.Join(err, g.awaitTasks())
+	g.releaseAll()
+	return err
+}
+
+// releaseAll gives back what the duties have borrowed, now that none of them works any
+// more, or ever will.
+func (g *Group) releaseAll() {
+	g.mu.Lock()
+	all := slices.Concat(g.roster.services(), g.retiring)
+	g.mu.Unlock()
+	for _, s := range all {
+		s.release()
 	}
-	return errors.Join(err, g.awaitTasks())
 }
 
 // errLeft ends what serves the terms, after the last of them.
@@ -300,26 +252,14 @@ func (g *Group) awaitTasks() error {
 }
 
 // families are all that are configured, by name.
-func (g *Group) families() map[string]lease.ShardSpec {
-	all := map[string]lease.ShardSpec{}
-	for _, c := range g.controllers {
-		spec := lease.ShardSpec{Name: c.family, Resource: c.family, Buckets: c.Buckets, Partition: c.Partition}
-		if kind, known := c.own.Kind(); known {
-			spec.Kind, spec.ClusterScoped = kind.Kind, !c.own.Namespaced()
-		}
-		all[c.family] = spec
-	}
-	for _, r := range g.roles {
-		all[r.Name] = lease.ShardSpec{Name: r.Name}
-	}
-	return all
-}
+func (g *Group) families() map[string]lease.ShardSpec { return g.current().families() }
 
 // served are the families of which this replica could hold shards now: those
 // whose caches have all synced.
 func (g *Group) served() []lease.ShardSpec {
-	all := g.families()
-	for _, c := range g.controllers {
+	duties := g.current()
+	all := duties.families()
+	for _, c := range duties.controllers {
 		if !c.synced() {
 			delete(all, c.family)
 		}
@@ -329,20 +269,4 @@ func (g *Group) served() []lease.ShardSpec {
 		served = append(served, all[name])
 	}
 	return served
-}
-
-// duties that come with the shards of a family.
-func (g *Group) duties(family string) []duty {
-	var all []duty
-	for _, c := range g.controllers {
-		if c.family == family {
-			all = append(all, c)
-		}
-	}
-	for _, r := range g.roles {
-		if r.Name == family {
-			all = append(all, r)
-		}
-	}
-	return all
 }

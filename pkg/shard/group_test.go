@@ -610,10 +610,10 @@ func TestGroupRefusesWhatCannotWork(t *testing.T) {
 		}
 		m.run()
 		c.eventually(firstStart, "it holds both", func() bool { return len(m.holds()) == 2 })
-		if err := m.Add(Controller{Name: "late", Resource: widgets, Reconcile: reconcile}); !errors.Is(err, errStarted) {
-			t.Errorf("adding while running: %v", err)
-		}
 		c.stop(m)
+		if err := m.Add(Controller{Name: "late", Resource: widgets, Reconcile: reconcile}); !errors.Is(err, errOver) {
+			t.Errorf("adding after it has ended: %v", err)
+		}
 		if err := m.Run(t.Context()); err == nil {
 			t.Error("a group runs twice")
 		}
@@ -630,7 +630,7 @@ func TestGroupARoleThatMovedAwayIsNoProblemAnyMore(t *testing.T) {
 			}
 			tenure.end(ErrTermOver)
 		})
-		r.lead(tenure)
+		r.service.serve(tenure, 0, r.lead)
 		if got := r.problems.summaries(); len(got) > 0 {
 			t.Errorf("after the term, the problems are %q", got)
 		}

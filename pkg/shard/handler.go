@@ -6,7 +6,6 @@ package shard
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -40,7 +39,10 @@ func (h *handler) Granted(record lease.Term, v *lease.Validity) {
 // serve works for one term, and reports that it has ended.
 func (g *Group) serve(t *tenure) {
 	g.awaitCarried(t)
-	drained := t.run(g.duties(t.term.record.Family), g.opts.DrainTimeout, func() {
+	g.mu.Lock() // whoever changes the duties finds the tenure begun, or not yet
+	t.begin(g.roster.duties(t.term.record.Family), g.opts.DrainGrace)
+	g.mu.Unlock()
+	drained := t.run(g.opts.DrainTimeout, func() {
 		klog.FromContext(t.ctx).Error(nil, "Work ignores its context: the shard cannot be handed over before it has returned", "after", g.opts.DrainTimeout)
 	})
 	g.mu.Lock()
@@ -70,7 +72,7 @@ func (g *Group) awaitCarried(t *tenure) {
 	carried, granted := t.term.record.Carried, time.Now()
 	promotion := work.Behind
 	decided := func(context.Context) (bool, error) {
-		promotion = work.Promote(carried, g.caches(t.term.record.Family), time.Since(granted))
+		promotion = work.Promote(carried, g.current().caches(t.term.record.Family), time.Since(granted))
 		return promotion != work.Behind, nil
 	}
 	// What ends the wait before is the end of the term, of which others tell.
@@ -78,20 +80,6 @@ func (g *Group) awaitCarried(t *tenure) {
 	if promotion == work.Overdue {
 		klog.FromContext(t.ctx).Info("Starting with caches that do not show all that the last holder wrote", "carried", carried)
 	}
-}
-
-// caches says how far those are that the reconciles of a family read.
-func (g *Group) caches(family string) []work.Cache {
-	var all []work.Cache
-	for _, c := range g.controllers {
-		if c.family != family {
-			continue
-		}
-		for _, i := range append(slices.Clone(c.others), c.own) {
-			all = append(all, work.Cache{Resource: i.Resource().GroupResource().String(), ResourceVersion: i.LastResourceVersion()})
-		}
-	}
-	return all
 }
 
 // Revoked ends a tenure: at once, or by and by.

@@ -27,7 +27,7 @@ type Check struct {
 //   - renewal: a renewal was neither answered nor given up a RenewDeadline after its
 //     time-out;
 //   - drain: work ignores its context past the DrainTimeout, and keeps a shard from
-//     moving.
+//     moving, or what has replaced it from beginning.
 //
 // An API server that does not answer makes none of them fail.
 func (g *Group) LiveChecks() []Check {
@@ -99,6 +99,11 @@ func (g *Group) drainStuck() error {
 			stuck = append(stuck, t.term.Shard())
 		}
 	}
+	for _, s := range g.retiring {
+		if s.overdue(g.opts.DrainTimeout) {
+			stuck = append(stuck, "what has replaced "+s.name)
+		}
+	}
 	if len(stuck) == 0 {
 		return nil
 	}
@@ -117,11 +122,8 @@ func (g *Group) sessionOver() error {
 }
 
 func (g *Group) cachesIncomplete() error {
-	g.mu.Lock()
-	controllers := g.controllers
-	g.mu.Unlock()
 	var errs []error
-	for _, c := range controllers {
+	for _, c := range g.current().controllers {
 		if reason := c.unready(); reason != "" {
 			errs = append(errs, fmt.Errorf("controller %s waits for %s", c.Name, reason))
 		}

@@ -21,7 +21,7 @@ const heldUpPause = 50 * time.Millisecond
 
 // lead works for the shard until the tenure takes no more keys, and returns
 // once the last reconcile has.
-func (c *controller) lead(t *tenure) {
+func (c *controller) lead(t *stint) {
 	q := newQueue(t.term.Shard()+"/"+c.Name, c.MinBackoff, c.MaxBackoff)
 	c.begin(t, q)
 	var workers errgroup.Group
@@ -39,7 +39,7 @@ func (c *controller) lead(t *tenure) {
 
 // begin makes the queue take what changes in the tenure's bucket, and fills it
 // with what may have changed while nobody of this process looked.
-func (c *controller) begin(t *tenure, q *queue) {
+func (c *controller) begin(t *stint, q *queue) {
 	c.mu.Lock()
 	c.heed(t)
 	begun := c.list.Begin(t.id)
@@ -66,7 +66,7 @@ func (c *controller) begin(t *tenure, q *queue) {
 }
 
 // end stops the queue, and returns when the term has nothing left that runs.
-func (c *controller) end(t *tenure, q *queue) {
+func (c *controller) end(t *stint, q *queue) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.list.Stop(t.id)
@@ -77,7 +77,7 @@ func (c *controller) end(t *tenure, q *queue) {
 	delete(c.queues, t.id)
 }
 
-func (c *controller) workLoop(t *tenure, q *queue) {
+func (c *controller) workLoop(t *stint, q *queue) {
 	for {
 		key, shutdown := q.Get()
 		if shutdown {
@@ -89,7 +89,7 @@ func (c *controller) workLoop(t *tenure, q *queue) {
 }
 
 // process reconciles one key, if it may be now, and sees to what comes next.
-func (c *controller) process(t *tenure, q *queue, key Key) {
+func (c *controller) process(t *stint, q *queue, key Key) {
 	switch c.start(t, key) {
 	case work.Reconcile:
 	case work.Wait:
@@ -122,14 +122,14 @@ func (c *controller) process(t *tenure, q *queue, key Key) {
 
 // heed tells the list that the tenure takes no more keys, if it was told so a
 // moment ago and lead has not got to that; c.mu is held.
-func (c *controller) heed(t *tenure) {
+func (c *controller) heed(t *stint) {
 	if t.taking.Err() != nil {
 		c.list.Stop(t.id)
 	}
 }
 
 // start asks the list about a key that is next.
-func (c *controller) start(t *tenure, key Key) work.Decision {
+func (c *controller) start(t *stint, key Key) work.Decision {
 	now := work.Conditions{Valid: t.term.Valid(), Synced: c.synced()}
 	o := work.Object[Key]{Key: key}
 	if u, ok := c.own.Get(key.Namespace, key.Name); ok && c.passes(u) {
@@ -143,7 +143,7 @@ func (c *controller) start(t *tenure, key Key) work.Decision {
 
 // reconcile turns a panic into an error: one bad object must not end the work
 // on all others.
-func (c *controller) reconcile(t *tenure, key Key) (next work.Decision, result Result, err error) {
+func (c *controller) reconcile(t *stint, key Key) (next work.Decision, result Result, err error) {
 	defer func() { // also if it ends its goroutine
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic in reconcile of %s: %v\n%s", key, p, debug.Stack())
@@ -155,7 +155,7 @@ func (c *controller) reconcile(t *tenure, key Key) (next work.Decision, result R
 }
 
 // finish asks the list about a key whose reconcile has returned.
-func (c *controller) finish(t *tenure, key Key, err error) work.Decision {
+func (c *controller) finish(t *stint, key Key, err error) work.Decision {
 	outcome := work.Succeeded
 	switch {
 	case t.ctx.Err() != nil:
@@ -170,7 +170,7 @@ func (c *controller) finish(t *tenure, key Key, err error) work.Decision {
 }
 
 // failed puts a key back whose reconcile failed.
-func (c *controller) failed(t *tenure, q *queue, key Key, result Result, err error, took time.Duration) {
+func (c *controller) failed(t *stint, q *queue, key Key, result Result, err error, took time.Duration) {
 	log := klog.FromContext(t.ctx).WithValues("controller", c.Name, "key", key)
 	if apierrors.IsConflict(err) {
 		// The cache lags behind; that is no problem anybody should look at.

@@ -52,7 +52,7 @@ func (g *Group) reportLoop(ctx context.Context) error {
 // From then on it is ready: a type that appears later is one that it does not
 // serve yet, and nothing else suffers from that.
 func (g *Group) answered() bool {
-	return !slices.ContainsFunc(g.controllers, func(c *controller) bool { return !c.answered() })
+	return !slices.ContainsFunc(g.current().controllers, func(c *controller) bool { return !c.answered() })
 }
 
 // cacheWait is a wait for a cache that is not complete.
@@ -68,7 +68,7 @@ const logWaitAfter = 5 * time.Second
 // failures says, per shard, what does not work; waiting remembers since when.
 func (g *Group) failures(ctx context.Context, waiting map[*controller]cacheWait) map[string]string {
 	all := map[string]string{}
-	for _, c := range g.controllers {
+	for _, c := range g.current().controllers {
 		reason := shorten(c.unsynced())
 		w := waiting[c]
 		if reason != w.reason {
@@ -88,7 +88,7 @@ func (g *Group) failures(ctx context.Context, waiting map[*controller]cacheWait)
 		}
 		maps.Copy(all, c.failing())
 	}
-	for _, r := range g.roles {
+	for _, r := range g.current().roles {
 		for _, reason := range r.problems.summaries() {
 			all[r.Name] = reason
 		}
@@ -128,7 +128,7 @@ func (g *Group) held() []heldShard {
 // does, whatever it does meanwhile. It weighs what an idle shard weighs.
 func (g *Group) takeBusy() map[string]time.Duration {
 	all := map[string]time.Duration{}
-	for _, c := range g.controllers {
+	for _, c := range g.current().controllers {
 		for shard, busy := range c.takeBusy() {
 			all[shard] += busy
 		}

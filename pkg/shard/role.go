@@ -23,6 +23,9 @@ type Role struct {
 	// alone. If it returns before, it is started again, with back-off if it
 	// failed. The context carries the [Term].
 	Run func(ctx context.Context) error
+	// Done, if set, is called once when Run neither runs nor will any more: after the
+	// role was removed, or at the end of [Group.Run].
+	Done func()
 }
 
 const (
@@ -44,6 +47,7 @@ func (r Role) validate() error {
 // role is a Role at work.
 type role struct {
 	Role
+	service  *service
 	problems *problems
 	// running is taken while Run runs, so that a new term waits for the work
 	// of an old one in this process.
@@ -51,13 +55,15 @@ type role struct {
 }
 
 func newRole(r Role) *role {
-	return &role{Role: r, problems: newProblems(), running: make(chan struct{}, 1)}
+	return &role{Role: r, service: newService("role "+r.Name, orNothing(r.Done)), problems: newProblems(), running: make(chan struct{}, 1)}
 }
+
+func (r *role) of() *service { return r.service }
 
 // lead runs the role until the tenure stops it. There is nothing between two
 // keys where a role could stop by itself, so its context ends with the
 // tenure's first word.
-func (r *role) lead(t *tenure) {
+func (r *role) lead(t *stint) {
 	ctx := t.taking
 	defer r.problems.clear(t.id)
 	select {

@@ -17,8 +17,11 @@ import (
 )
 
 // duty is work that comes with a shard. lead returns once nothing of it runs
-// any more, soon after the tenure is stopped.
-type duty interface{ lead(*tenure) }
+// any more, soon after the stint is to take no more.
+type duty interface {
+	lead(*stint)
+	of() *service
+}
 
 // tenure is one term at work: from its grant until the last reconcile has
 // returned.
@@ -34,8 +37,10 @@ type tenure struct {
 	stop   context.CancelCauseFunc
 
 	mu      sync.Mutex
+	open    bool      // takes duties
 	stopped time.Time // when taking ended; zero before
 	grace   *time.Timer
+	work    errgroup.Group // the duties
 
 	first   sync.Once
 	onFirst func(time.Time) // if set, is told when the first work begins
@@ -50,27 +55,43 @@ func newTenure(parent context.Context, number uint64, record lease.Term, v *leas
 	return &tenure{term: term, id: work.Term{Number: number, Bucket: record.Bucket}, ctx: ctx, cancel: cancel, taking: taking, stop: stop}
 }
 
-// run does the duties of the shard until the last has returned and its writes
+// begin does the duties of the shard, and from now on takes others.
+func (t *tenure) begin(duties []duty, grace time.Duration) {
+	t.mu.Lock()
+	t.open = true
+	t.mu.Unlock()
+	for _, d := range duties {
+		t.take(d, grace)
+	}
+}
+
+// take does one more duty, if the tenure has begun and takes any still.
+func (t *tenure) take(d duty, grace time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.open {
+		return
+	}
+	t.work.Go(func() error {
+		d.of().serve(t, grace, d.lead)
+		return nil
+	})
+}
+
+// run returns when the tenure was stopped, the last duty has returned and its writes
 // have been answered, and says how long that took since the tenure was stopped.
 // For writes it waits until the patience is over, for work without limit: stuck
 // is called if that takes longer.
-func (t *tenure) run(duties []duty, patience time.Duration, stuck func()) (drained time.Duration) {
+func (t *tenure) run(patience time.Duration, stuck func()) (drained time.Duration) {
 	unwatch := t.term.whenOver(func() { t.end(fmt.Errorf("%w: its validity has passed", ErrTermOver)) })
 	defer unwatch()
-	var g errgroup.Group
-	for _, d := range duties {
-		g.Go(func() error {
-			d.lead(t)
-			return nil
-		})
-	}
 	<-t.taking.Done()
 	stopped := time.Now()
 	t.mu.Lock()
-	t.stopped = stopped
+	t.open, t.stopped = false, stopped
 	t.mu.Unlock()
 	late := time.AfterFunc(patience, stuck)
-	_ = g.Wait()
+	_ = t.work.Wait()
 	late.Stop()
 	t.term.awaitWrites(patience - time.Since(stopped))
 	t.end(context.Cause(t.taking))
