@@ -34,6 +34,12 @@ type Member struct {
 	// Lease is the name of the member Lease, which later sessions of the replica
 	// share.
 	Lease string `json:"-"`
+	// Renewed is when the last heartbeat was sent, by the member's wall clock; zero
+	// if there was none. RenewedAgo is the age of it. Not in JSON.
+	Renewed time.Time `json:"-"`
+	// LeaseDuration is for how long nobody else takes what the member holds after a
+	// heartbeat; not in JSON.
+	LeaseDuration time.Duration `json:"-"`
 	// Serves are the families of which it is able to hold shards, sorted; not in
 	// JSON, since they are many and mostly those of all members.
 	Serves []string `json:"-"`
@@ -56,6 +62,7 @@ func memberOf(m lease.Member, now time.Time) Member {
 	out := Member{
 		Identity: m.Holder, Pod: PodOf(m.Holder), Revision: m.Revision,
 		Ready: m.Ready, Leaving: m.Leaving, State: Live, Lease: m.Name, Serves: m.Serves, Fence: m.Fence,
+		Renewed: m.Renewed, LeaseDuration: m.Duration,
 	}
 	if !m.Renewed.IsZero() { // a record may have been made only to end a session
 		out.RenewedAgo = ago.Round(100 * time.Millisecond).String()

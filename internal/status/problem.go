@@ -68,6 +68,8 @@ func place(reports []report, shards []Shard) (missing []Shard) {
 	for _, r := range reports {
 		family, oneBucket := r.family()
 		switch {
+		case r.about == lease.ProblemOfReplica:
+			r.by.Problem = r.text
 		case len(of[family]) == 0:
 			if !told[family] {
 				missing = append(missing, Shard{Name: r.about, Bucket: bucketOf(r.about), State: Unheld, Problem: r.said()})
@@ -109,3 +111,18 @@ func (r report) give(shards []*Shard) bool {
 
 // said is the report with who makes it.
 func (r report) said() string { return r.by.Pod + ": " + r.text }
+
+// explain says of shards that nobody holds, and nobody tells of, that nobody could: their
+// role is in no configuration any more, or not yet. Without any replica there is another
+// reason for that.
+func (r *records) explain(shards []Shard) {
+	live := slices.ContainsFunc(r.members, func(m *memberRecord) bool { return m.Current() })
+	for i := range shards {
+		sh := &shards[i]
+		family, _ := lease.ParseShardName(sh.Name)
+		serves := func(m *memberRecord) bool { return m.Current() && m.Can(family) }
+		if live && sh.State == Unheld && sh.Problem == "" && !slices.ContainsFunc(r.members, serves) {
+			sh.Problem = "no replica serves it: its type or role is in the configuration of none that is live"
+		}
+	}
+}

@@ -37,6 +37,13 @@ type Shard struct {
 	// Lease is the name of the shard's Lease; empty if it has none yet, and stands
 	// for all shards of a type or role that is not served.
 	Lease string `json:"-"`
+	// Left is when the last holder had ended all its work and given the shard away,
+	// by its wall clock; zero if the shard was not given, but taken or claimed. Not in
+	// JSON.
+	Left time.Time `json:"-"`
+	// Session: it is held for as long as its holder's session goes on, and not
+	// renewed by itself. Not in JSON.
+	Session bool `json:"-"`
 }
 
 // State of a shard.
@@ -64,6 +71,7 @@ func (r *records) shard(name string, record lease.Shard, now time.Time) Shard {
 	s := Shard{
 		Name: name, Lease: record.Name, Resource: record.Resource, Bucket: bucketOf(name), Holder: record.Holder, Epoch: record.Epoch,
 		Preferred: record.Pinned, Load: record.Load, State: r.state(name, record, now),
+		Left: record.Left, Session: record.Session,
 	}
 	if !record.Acquired.IsZero() {
 		s.Since = record.Acquired.UTC().Format(time.RFC3339)

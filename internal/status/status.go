@@ -41,6 +41,7 @@ func Of(group, namespace string, leases []coordinationv1.Lease, now time.Time) S
 		s.Shards = append(s.Shards, shard)
 	}
 	s.Shards = append(s.Shards, place(r.reports(), s.Shards)...)
+	r.explain(s.Shards)
 	for _, m := range r.members {
 		m.Shards = held[m.Identity]
 		s.Members = append(s.Members, m.Member)

@@ -57,12 +57,14 @@ type resource struct {
 	api      *metav1.APIResource // as last served, nil if never
 	absence  error               // what discovery said while current is nil
 	failure  error               // of the last request, nil if it succeeded
+	failing  time.Time           // since when failure is not nil; zero while it is
 	ended    error               // ErrReleased or ErrStopped
 	logs     moderation
+	requests map[Request]uint64 // all that ended, ever
 }
 
 func newResource(gvr schema.GroupVersionResource, client dynamic.Interface, catalog *catalog, o Options) *resource {
-	return &resource{gvr: gvr, client: client, catalog: catalog, options: o, changed: make(chan struct{})}
+	return &resource{gvr: gvr, client: client, catalog: catalog, options: o, changed: make(chan struct{}), requests: map[Request]uint64{}}
 }
 
 // run serves the type to its handlers whenever the API server has it, until ctx
@@ -164,7 +166,8 @@ func (r *resource) begin(sv *serving) error {
 		}
 	}
 	r.current, r.api = sv, &sv.api
-	r.absence, r.failure = nil, nil
+	r.absence = nil
+	r.fail(nil)
 	r.cached.Store(sv)
 	r.broadcast()
 	return nil
@@ -182,7 +185,8 @@ func (r *resource) stop(cancel context.CancelFunc, gone error) {
 		h.registration = nil
 	}
 	if gone != nil {
-		r.absence, r.failure = gone, nil
+		r.absence = gone
+		r.fail(nil)
 		r.cached.Store(nil)
 	}
 	r.broadcast()
@@ -207,7 +211,8 @@ func (r *resource) notServed(ctx context.Context, err error) {
 	}
 	r.mu.Lock()
 	first := r.absence == nil
-	r.absence, r.failure = err, nil
+	r.absence = err
+	r.fail(nil)
 	r.mu.Unlock()
 	if first {
 		klog.FromContext(ctx).Info("Waiting for a type", "reason", err)
@@ -231,7 +236,7 @@ func (r *resource) note(ctx context.Context, sv *serving, err error, when noteWh
 		r.mu.Unlock()
 		return
 	}
-	r.failure = err
+	r.fail(err)
 	failed := err != nil && r.logs.logFailure(time.Now())
 	recovered := err == nil && r.logs.logRecovery()
 	r.mu.Unlock()
@@ -253,11 +258,22 @@ func (r *resource) noteNotFound(sv *serving, err error) {
 	if r.current != sv {
 		return
 	}
-	r.failure = err
+	r.fail(err)
 	select {
 	case sv.notFound <- struct{}{}:
 	default: // being looked into
 	}
+}
+
+// fail sets the failure, or ends it; r.mu is held.
+func (r *resource) fail(err error) {
+	switch {
+	case err == nil:
+		r.failing = time.Time{}
+	case r.failure == nil:
+		r.failing = time.Now()
+	}
+	r.failure = err
 }
 
 // end marks the resource as over, for good.

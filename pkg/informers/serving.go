@@ -57,6 +57,7 @@ func (r *resource) clientFor(api metav1.APIResource) dynamic.ResourceInterface {
 
 // requestDone notes the outcome of a list or watch.
 func (r *resource) requestDone(ctx context.Context, sv *serving, verb string, err error) {
+	r.count(verb, err)
 	if err == nil {
 		r.note(ctx, sv, nil, always)
 		return

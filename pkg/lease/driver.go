@@ -159,6 +159,10 @@ func (d *Driver) Run(ctx context.Context) error {
 // concurrent use.
 func (d *Driver) Valid() bool { return d.validity.Load().Valid() }
 
+// Remaining is how long the session may be acted on from now, if nothing is renewed;
+// 0 once it is over. It is safe for concurrent use.
+func (d *Driver) Remaining() time.Duration { return max(0, d.validity.Load().Remaining()) }
+
 // Stuck says that the loop of the election does not get on, or that a renewal does not,
 // for longer than anything outside of this process accounts for; nil while all is well.
 // It is safe for concurrent use.
@@ -280,6 +284,7 @@ func (d *Driver) step(events ...Event) {
 			d.queue = append(d.queue, effect.Op)
 		case Extended:
 			d.extend(effect)
+			d.handler.Noted(effect)
 		case Began:
 			// Terms of the old session keep its validity, which is over.
 			d.validity.Load().Extend(0)

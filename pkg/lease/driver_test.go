@@ -40,6 +40,8 @@ type peer struct {
 	log   []string
 	// granted are all terms that began, oldest first.
 	granted []Term
+	// extended are all changes of validity, oldest first.
+	extended []Extended
 }
 
 func (p *peer) Granted(t Term, v *Validity) {
@@ -67,10 +69,15 @@ func (p *peer) Revoked(r Revoked) {
 }
 
 func (p *peer) Noted(e Effect) {
-	if ended, ok := e.(Ended); ok {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.log = append(p.log, "ended "+ended.Identity)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch e := e.(type) {
+	case Ended:
+		p.log = append(p.log, fmt.Sprintf("ended %s %s", e.Identity, e.Reason))
+	case Unrenewed:
+		p.log = append(p.log, "unrenewed "+e.Outcome.String())
+	case Extended:
+		p.extended = append(p.extended, e)
 	}
 }
 

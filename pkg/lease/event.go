@@ -61,7 +61,7 @@ type Reported struct {
 	Ready bool
 	// Load per held shard, in thousandths of a worker; nil keeps the last.
 	Load map[string]int64
-	// Problems per shard, for people; nil keeps the last.
+	// Problems per shard, family or [ProblemOfReplica], for people; nil keeps the last.
 	Problems map[string]string
 	// Fence is the digest of the admission policies that the replica's configuration
 	// calls for; empty keeps the last.
@@ -248,7 +248,13 @@ type Began struct{ Identity string }
 type Extended struct {
 	Shard string
 	Until Instant
+	// Sent is when the renewal was sent that the watch has shown now.
+	Sent Instant
 }
+
+// Unrenewed says that a heartbeat was not answered with OK. It may be in the record
+// all the same, and the next one follows soon.
+type Unrenewed struct{ Outcome Outcome }
 
 // Granted starts a term.
 type Granted struct{ Term Term }
@@ -271,8 +277,22 @@ type Passed struct {
 	Successor string // empty: released
 }
 
-// Ended says that this replica ended the session of another (R1).
-type Ended struct{ Identity string }
+// Ended says that this replica ended the session of another process (R1).
+type Ended struct {
+	Identity string
+	Reason   EndReason
+}
+
+// EndReason says why a replica ended the session of another process. The values
+// appear in logs and metrics.
+type EndReason string
+
+// The reasons.
+const (
+	EndExpired     EndReason = "expired"     // it has shown no sign of life for its LeaseDuration
+	EndDead        EndReason = "dead"        // the kubelet reports its end (R10)
+	EndPredecessor EndReason = "predecessor" // it was an earlier run of this very container
+)
 
 // Emptied says that this replica begins, or ceases, to be one of an older revision
 // that holds nothing any more: it may be removed before others.
@@ -288,13 +308,14 @@ type Refused struct {
 // Left says that the session is over in an orderly way.
 type Left struct{}
 
-func (Send) effect()     {}
-func (Began) effect()    {}
-func (Extended) effect() {}
-func (Granted) effect()  {}
-func (Revoked) effect()  {}
-func (Passed) effect()   {}
-func (Ended) effect()    {}
-func (Emptied) effect()  {}
-func (Refused) effect()  {}
-func (Left) effect()     {}
+func (Send) effect()      {}
+func (Began) effect()     {}
+func (Extended) effect()  {}
+func (Unrenewed) effect() {}
+func (Granted) effect()   {}
+func (Revoked) effect()   {}
+func (Passed) effect()    {}
+func (Ended) effect()     {}
+func (Emptied) effect()   {}
+func (Refused) effect()   {}
+func (Left) effect()      {}

@@ -19,6 +19,7 @@ type Mirror struct {
 	mu      sync.Mutex
 	newest  string // resourceVersion of what was shown last
 	leases  map[string]*coordinationv1.Lease
+	sorted  []coordinationv1.Lease // what Leases returns; nil if something has changed
 	changed chan struct{}
 }
 
@@ -33,11 +34,13 @@ func NewMirror() *Mirror {
 func (m *Mirror) Leases() (leases []coordinationv1.Lease, changed <-chan struct{}) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	leases = make([]coordinationv1.Lease, 0, len(m.leases))
-	for _, name := range slices.Sorted(maps.Keys(m.leases)) {
-		leases = append(leases, *m.leases[name])
+	if m.sorted == nil {
+		m.sorted = make([]coordinationv1.Lease, 0, len(m.leases))
+		for _, name := range slices.Sorted(maps.Keys(m.leases)) {
+			m.sorted = append(m.sorted, *m.leases[name])
+		}
 	}
-	return leases, m.changed
+	return m.sorted, m.changed
 }
 
 // show takes over what the events of the watch say; all others it passes by.
@@ -54,6 +57,7 @@ func (m *Mirror) show(events []Event) {
 		}
 	}
 	if shown {
+		m.sorted = nil
 		close(m.changed)
 		m.changed = make(chan struct{})
 	}

@@ -137,9 +137,13 @@ func (e *Election) endSession(identity string) {
 	}
 	op.Lease.Labels = annotate(op.Lease.Labels, map[string]string{LabelGroup: e.cfg.Group, LabelKind: KindMember})
 	op.Lease.Annotations = annotate(op.Lease.Annotations, map[string]string{AnnotationEnded: identity})
+	reason := EndExpired
+	if e.knownDead(identity) {
+		reason = EndDead
+	}
 	e.send(op, func(r Replied) {
 		if r.Outcome == OK {
-			e.emit(Ended{Identity: identity})
+			e.emit(Ended{Identity: identity, Reason: reason})
 		}
 	})
 }

@@ -44,7 +44,7 @@ const (
 	AnnotationLeaving  = "shardctl.dev/leaving"  // member: "true" while it hands everything over
 	AnnotationServes   = "shardctl.dev/serves"   // member: names of the shards it can hold
 	AnnotationLoad     = "shardctl.dev/load"     // member: JSON, shard -> load in thousandths; shard: its last holder's, a number
-	AnnotationProblems = "shardctl.dev/problems" // member: JSON, shard -> what fails there
+	AnnotationProblems = "shardctl.dev/problems" // member: JSON, shard or family -> what fails there; see ProblemOfReplica
 	AnnotationMode     = "shardctl.dev/mode"     // member: "lease" if it renews its shards one by one
 	AnnotationCordoned = "shardctl.dev/cordoned" // member, by an operator: "true" to make it hold nothing
 	AnnotationReplicas = "shardctl.dev/replicas" // member: how many replicas there are to be, as it was told
@@ -69,6 +69,9 @@ const (
 
 	AnnotationLayout = "shardctl.dev/layout" // layout: JSON of the layout record
 )
+
+// ProblemOfReplica is in the place of a shard where what fails is the replica itself.
+const ProblemOfReplica = "-"
 
 // Values of [AnnotationScope].
 const (

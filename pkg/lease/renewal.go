@@ -58,7 +58,7 @@ func (e *Election) extendTerm(c *claim, number string) {
 	c.until = max(c.until, at.Add(e.cfg.Timings.RenewDeadline))
 	c.next = max(c.next, at.Add(e.cfg.Timings.RenewInterval))
 	c.sent.forget(number)
-	e.emit(Extended{Shard: c.shard, Until: c.until})
+	e.emit(Extended{Shard: c.shard, Until: c.until, Sent: at})
 }
 
 // renewTerm sends the renewal of a term when it is due.

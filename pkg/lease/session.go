@@ -131,7 +131,7 @@ func (e *Election) confirm(number string) {
 	}
 	s.until = max(s.until, until)
 	s.confirmed = max(s.confirmed, at)
-	e.emit(Extended{Until: s.until})
+	e.emit(Extended{Until: s.until, Sent: at})
 }
 
 // actSession sends the heartbeat when it is due.
@@ -165,13 +165,32 @@ func (e *Election) renew() {
 	op := e.memberOp("heartbeat")
 	op.Lease.Annotations[AnnotationAttempt] = number
 	op.Stamp = StampRenew
-	sent := e.now
+	sent, predecessor := e.now, e.predecessor()
 	e.send(op, func(r Replied) {
 		s.sent.committed(number, r)
+		switch {
+		case r.Outcome != OK:
+			e.emit(Unrenewed{Outcome: r.Outcome})
+		case predecessor != "":
+			e.emit(Ended{Identity: predecessor, Reason: EndPredecessor})
+		}
 		if r.Outcome != OK && s.confirmed < sent {
 			s.next = e.now // as soon as the back-off is over
 		}
 	})
+}
+
+// predecessor is the session of an earlier process of this container, if the own
+// record names one that is not over: the next write of the record ends it.
+func (e *Election) predecessor() string {
+	own := e.view.leases[e.own]
+	if own == nil || own.member.Ended == own.member.Holder {
+		return ""
+	}
+	if last := e.view.who(own.member.Holder); last.record != e.own || last.Boot == e.cfg.Replica.Boot {
+		return ""
+	}
+	return own.member.Holder
 }
 
 // memberOp writes the own record in full, as it should be now.

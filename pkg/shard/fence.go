@@ -23,17 +23,18 @@ import (
 // It sits below authentication, right above the connections, so nothing that
 // wraps a client can hold a write back once it has passed.
 type fencedTransport struct {
-	next    http.RoundTripper
-	metrics *metrics
-	base    string // what all paths of the API server begin with: see [basePath]
+	next     http.RoundTripper
+	metrics  *metrics
+	recorder *recorder
+	base     string // what all paths of the API server begin with: see [basePath]
 }
 
 // fenced returns a copy of cfg whose clients pass the fence.
-func fenced(cfg *rest.Config, m *metrics) *rest.Config {
+func fenced(cfg *rest.Config, m *metrics, r *recorder) *rest.Config {
 	own := rest.CopyConfig(cfg)
 	base := basePath(cfg)
 	own.Wrap(func(next http.RoundTripper) http.RoundTripper {
-		return &fencedTransport{next: next, metrics: m, base: base}
+		return &fencedTransport{next: next, metrics: m, recorder: r, base: base}
 	})
 	return own
 }

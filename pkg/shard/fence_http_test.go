@@ -234,7 +234,7 @@ func TestFencedConfigBehindAProxy(t *testing.T) {
 		io.WriteString(w, `{"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "w", "resourceVersion": "12"}}`)
 	}))
 	t.Cleanup(server.Close)
-	client, err := dynamic.NewForConfig(fenced(&rest.Config{Host: server.URL + base + "/"}, newFence(nil).metrics))
+	client, err := dynamic.NewForConfig(fenced(&rest.Config{Host: server.URL + base + "/"}, newFence(nil).metrics, nil))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -280,7 +280,7 @@ func TestFencedConfigWithAClient(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	m := newFence(nil).metrics
-	client, err := dynamic.NewForConfig(fenced(&rest.Config{Host: server.URL}, m))
+	client, err := dynamic.NewForConfig(fenced(&rest.Config{Host: server.URL}, m, nil))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -66,6 +66,7 @@ func (f *fencedTransport) exchange(caller context.Context, req *http.Request, te
 		again, ok := sameAgain(req)
 		if !ok || time.Now().Add(pause).After(until) || !pauseFor(caller, req.Context(), term, pause) {
 			f.metrics.fencedByServer()
+			f.recorder.refused(term)
 			return a
 		}
 		_ = a.resp.Body.Close()

@@ -32,8 +32,12 @@ type Group struct {
 	cfg     *rest.Config
 	set     *informers.Set
 	metrics *metrics
-	driving lease.DriverOptions
-	mirror  *lease.Mirror
+	// recorder is nil if nothing is recorded.
+	recorder *recorder
+	// follower is nil if no metrics are kept.
+	follower *follower
+	driving  lease.DriverOptions
+	mirror   *lease.Mirror
 	// reviser and cost are nil outside of any Pod.
 	reviser *reviser
 	cost    *costMark
@@ -49,6 +53,7 @@ type Group struct {
 	tenures  map[*tenure]bool // all whose work has not ended
 	granted  uint64           // the number of the newest
 	fence    string           // the digest that ReportFence was given
+	problem  string           // the text that ReportProblem was given
 	started  bool
 	driver   *lease.Driver // made by Run, before anything that uses it is started
 	// loops run while the replica takes part in the group; nil before and after.
@@ -93,6 +98,12 @@ func newGroup(cfg *rest.Config, client *lease.Client, set *informers.Set, o Grou
 	if g.metrics, err = newMetrics(o.Registerer, o.Name); err != nil {
 		return nil, fmt.Errorf("group %q: %w", o.Name, err)
 	}
+	g.recorder = newRecorder(o, g.mirror.Leases)
+	if o.Registerer != nil {
+		if err := g.expose(o.Registerer); err != nil {
+			return nil, fmt.Errorf("group %q: metrics: %w", o.Name, err)
+		}
+	}
 	election := o.election()
 	if err := election.Validate(); err != nil {
 		return nil, fmt.Errorf("group %q: %w", o.Name, err)
@@ -131,7 +142,7 @@ func newInformers(cfg *rest.Config, o GroupOptions) (*informers.Set, error) {
 // once it is open. A write that belongs to no shard needs [Unfenced]. What the
 // API server's fence refuses is sent again for 1.5 s at most, for it may not know
 // of the term yet; see [ServerFenced] for what it means then.
-func (g *Group) FencedConfig() *rest.Config { return fenced(g.cfg, g.metrics) }
+func (g *Group) FencedConfig() *rest.Config { return fenced(g.cfg, g.metrics, g.recorder) }
 
 // Informer shares the group's cache of a type. The caller gives it back with
 // Release.
@@ -181,6 +192,12 @@ func (g *Group) Run(ctx context.Context) error {
 	g.base, g.tasks = base, &errgroup.Group{}
 	loops.Go(func() error { return g.set.Run(base) })
 	loops.Go(func() error { return g.reportLoop(base) })
+	if g.recorder != nil {
+		loops.Go(func() error { return g.recorder.recordLoop(base) })
+	}
+	if g.follower != nil {
+		loops.Go(func() error { return g.follower.followLoop(base) })
+	}
 	if g.cost != nil {
 		loops.Go(func() error { return g.cost.markLoop(base) })
 		loops.Go(func() error { return g.reviser.reviseLoop(base, g.driver.Revise) })

@@ -23,6 +23,7 @@ type handler Group
 func (h *handler) Granted(record lease.Term, v *lease.Validity) {
 	g := (*Group)(h)
 	g.metrics.granted(record)
+	g.recorder.acquired(record)
 	g.mu.Lock()
 	g.granted++
 	t := newTenure(g.base, g.granted, record, v)
@@ -86,6 +87,7 @@ func (g *Group) awaitCarried(t *tenure) {
 func (h *handler) Revoked(r lease.Revoked) {
 	g := (*Group)(h)
 	g.metrics.revoked(r)
+	g.recorder.lost(r)
 	log := klog.FromContext(g.base).WithValues("shard", r.Term.Shard, "epoch", r.Term.Epoch)
 	if r.Graceful {
 		log.Info("Draining", "cause", r.Cause, "successor", r.Successor)
@@ -108,14 +110,16 @@ func (h *handler) Revoked(r lease.Revoked) {
 	t.drain(fmt.Errorf("%w: %s", ErrHandedOver, r.Cause), g.opts.DrainGrace)
 }
 
-// Noted logs the rest.
+// Noted logs the rest, and counts it.
 func (h *handler) Noted(e lease.Effect) {
+	h.metrics.noted(e, h.opts.Clock)
 	log := klog.FromContext(h.base)
 	switch e := e.(type) {
 	case lease.Passed:
+		h.recorder.passed(e)
 		log.Info("Handed over", "shard", e.Term.Shard, "epoch", e.Term.Epoch, "cause", e.Cause, "successor", e.Successor)
 	case lease.Ended:
-		log.Info("Ended the session of a replica that is dead, or shows no sign of life", "identity", e.Identity)
+		log.Info("Ended the session of a replica that is dead, or shows no sign of life", "identity", e.Identity, "reason", e.Reason)
 	case lease.Began:
 		log.Info("The session is over, going on as a new one", "identity", e.Identity)
 	case lease.Emptied:

@@ -22,6 +22,9 @@ type metrics struct {
 	gaps       *prometheus.HistogramVec
 	requests   *prometheus.CounterVec
 	latency    *prometheus.HistogramVec
+	renewals   prometheus.Histogram
+	unrenewed  *prometheus.CounterVec
+	ended      *prometheus.CounterVec
 	refused    *prometheus.CounterVec
 	resent     prometheus.Counter
 	reconciles *prometheus.HistogramVec
@@ -34,6 +37,9 @@ type metrics struct {
 // gapBuckets are in seconds. 25 ms and 100 ms are what half and nearly all of the
 // hand-offs are to take at most.
 var gapBuckets = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}
+
+// requestBuckets are in seconds, up to 33 s.
+var requestBuckets = prometheus.ExponentialBuckets(0.001, 2, 16)
 
 func newMetrics(r prometheus.Registerer, group string) (*metrics, error) {
 	labels := prometheus.Labels{"group": group}
@@ -49,7 +55,7 @@ func newMetrics(r prometheus.Registerer, group string) (*metrics, error) {
 		}, by)
 	}
 	histogram := func(name, help string, by ...string) *prometheus.HistogramVec {
-		return histogramIn(prometheus.ExponentialBuckets(0.001, 2, 16), name, help, by...)
+		return histogramIn(requestBuckets, name, help, by...)
 	}
 	m := &metrics{
 		held:       gauge("shard_held", "1 while this replica holds the shard.", "shard"),
@@ -60,19 +66,43 @@ func newMetrics(r prometheus.Registerer, group string) (*metrics, error) {
 		gaps:       histogramIn(gapBuckets, "handoff_gap_seconds", "From the end of the last holder's work, by its clock, until this replica begins to work, by how the shard was gained.", "cause"),
 		requests:   counter("lease_requests_total", "Requests on the group's Leases, by verb and outcome.", "verb", "outcome"),
 		latency:    histogram("lease_request_duration_seconds", "Duration of requests on the group's Leases.", "verb"),
+		renewals:   prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: "shardctl", Name: "renewal_duration_seconds", Help: "From the send of a heartbeat until it has come back on the watch.", ConstLabels: labels, Buckets: requestBuckets}),
+		unrenewed:  counter("renewal_failures_total", "Heartbeats that were not answered with OK, by outcome.", "outcome"),
+		ended:      counter("sessions_ended_total", "Sessions of other processes that this replica ended, by reason.", "reason"),
 		refused:    counter("fence_rejections_total", "Writes that the fences refused: no_term and term_over were not sent, server is what the API server's fence refused for good.", "reason"),
 		resent:     prometheus.NewCounter(prometheus.CounterOpts{Namespace: "shardctl", Name: "fence_retries_total", Help: "Writes sent again because the API server's fence may not have known of the term yet.", ConstLabels: labels}),
 		reconciles: histogram("reconcile_duration_seconds", "Duration of reconciles, by result; of all buckets of a type together.", "shard", "controller", "result"),
 		draining:   map[string]int32{},
 	}
+	m.begin()
 	if r == nil {
 		return m, nil
 	}
+	return m, m.register(r)
+}
+
+func (m *metrics) register(r prometheus.Registerer) error {
 	var errs []error
-	for _, c := range []prometheus.Collector{m.held, m.epoch, m.gained, m.lost, m.drains, m.gaps, m.requests, m.latency, m.refused, m.resent, m.reconciles} {
+	for _, c := range []prometheus.Collector{
+		m.held, m.epoch, m.gained, m.lost, m.drains, m.gaps, m.requests, m.latency, m.renewals, m.unrenewed, m.ended, m.refused, m.resent, m.reconciles,
+	} {
 		errs = append(errs, r.Register(c))
 	}
-	return m, errors.Join(errs...)
+	return errors.Join(errs...)
+}
+
+// begin has the counters of what goes wrong be there before anything has: one that
+// appears at 1 is no increase to an alert.
+func (m *metrics) begin() {
+	for o := lease.Conflict; o <= lease.Unknown; o++ {
+		m.unrenewed.WithLabelValues(o.String())
+	}
+	for _, reason := range []lease.EndReason{lease.EndExpired, lease.EndDead, lease.EndPredecessor} {
+		m.ended.WithLabelValues(string(reason))
+	}
+	for _, reason := range []string{refusedNoTerm, refusedTermOver, refusedServer} {
+		m.refused.WithLabelValues(reason)
+	}
 }
 
 func (m *metrics) granted(t lease.Term) {
@@ -117,6 +147,27 @@ func (m *metrics) drained(shard string, took time.Duration, held bool) {
 func (m *metrics) requested(verb lease.Verb, o lease.Outcome, took time.Duration) {
 	m.requests.WithLabelValues(string(verb), o.String()).Inc()
 	m.latency.WithLabelValues(string(verb)).Observe(took.Seconds())
+}
+
+// noted measures the heartbeats, and counts what was done to others.
+func (m *metrics) noted(e lease.Effect, clock lease.Clock) {
+	switch e := e.(type) {
+	case lease.Extended:
+		if e.Shard == "" {
+			m.renewals.Observe(clock.Now().Sub(e.Sent).Seconds())
+		}
+	case lease.Unrenewed:
+		m.unrenewed.WithLabelValues(e.Outcome.String()).Inc()
+	case lease.Ended:
+		m.ended.WithLabelValues(string(e.Reason)).Inc()
+	}
+}
+
+// forget removes what is told of a shard as it is, since there is none any more. What
+// was counted stays.
+func (m *metrics) forget(shard string) {
+	m.held.DeleteLabelValues(shard)
+	m.epoch.DeleteLabelValues(shard)
 }
 
 // Reasons for which a write was refused.

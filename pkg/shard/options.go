@@ -16,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/ptr"
 
 	"github.com/shardctl/shardctl/internal/terminationlog"
@@ -93,6 +94,13 @@ type GroupOptions struct {
 
 	// Registerer gets the group's metrics. Default: none are kept.
 	Registerer prometheus.Registerer
+
+	// Recorder, if set, is told what becomes of shards on this replica, as Events of
+	// their Leases: Acquired, HandedOver, Released, Lost and Fenced, with the replica's
+	// Pod as what they are related to. Those that client-go and controller-runtime make
+	// will do. It is called on a goroutine that nothing else waits for but the end of
+	// Run, so one that blocks for ever keeps that from returning. Default: none.
+	Recorder events.EventRecorder
 }
 
 const (

@@ -10,6 +10,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
 
+	"github.com/shardctl/shardctl/internal/instrument"
 	"github.com/shardctl/shardctl/internal/work"
 )
 
@@ -22,18 +23,34 @@ type Key = cache.ObjectName
 type queue struct {
 	workqueue.TypedRateLimitingInterface[Key]
 	lanes *lanes
+	// close is called once the queue was shut down and nobody takes keys any more: what
+	// is left in it is not to be measured.
+	close func()
 }
 
+// newQueue makes a queue that is measured under a name, which all queues of a controller
+// share.
 func newQueue(name string, minBackoff, maxBackoff time.Duration) *queue {
 	l := &lanes{}
-	typed := workqueue.NewTypedWithConfig(workqueue.TypedQueueConfig[Key]{Name: name, Queue: l})
-	delaying := workqueue.NewTypedDelayingQueueWithConfig(workqueue.TypedDelayingQueueConfig[Key]{Name: name, Queue: typed})
+	measure, closed := instrument.OpenQueue(name)
+	typed := workqueue.NewTypedWithConfig(workqueue.TypedQueueConfig[Key]{Name: name, MetricsProvider: measure, Queue: l})
+	delaying := workqueue.NewTypedDelayingQueueWithConfig(workqueue.TypedDelayingQueueConfig[Key]{Name: name, MetricsProvider: measure, Queue: typed})
 	limiter := workqueue.NewTypedItemExponentialFailureRateLimiter[Key](minBackoff, maxBackoff)
 	return &queue{
 		TypedRateLimitingInterface: workqueue.NewTypedRateLimitingQueueWithConfig(limiter,
 			workqueue.TypedRateLimitingQueueConfig[Key]{Name: name, DelayingQueue: delaying}),
 		lanes: l,
+		close: closed,
 	}
+}
+
+// queueName tells in metrics which controller a queue is of. It does not name the shard,
+// of which there are many, and others when the type is divided anew.
+func (c *controller) queueName() string {
+	if c.Name == c.family {
+		return c.family
+	}
+	return c.family + "/" + c.Name
 }
 
 // addBacklog adds keys to the slow lane, except those in the queue already.

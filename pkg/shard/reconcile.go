@@ -22,7 +22,7 @@ const heldUpPause = 50 * time.Millisecond
 // lead works for the shard until the tenure takes no more keys, and returns
 // once the last reconcile has.
 func (c *controller) lead(t *stint) {
-	q := newQueue(t.term.Shard()+"/"+c.Name, c.MinBackoff, c.MaxBackoff)
+	q := newQueue(c.queueName(), c.MinBackoff, c.MaxBackoff)
 	c.begin(t, q)
 	var workers errgroup.Group
 	for range c.Workers {
@@ -34,6 +34,7 @@ func (c *controller) lead(t *stint) {
 	<-t.taking.Done()
 	c.end(t, q)
 	_ = workers.Wait()
+	q.close()
 	c.problems.clear(t.id)
 }
 

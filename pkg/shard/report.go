@@ -68,6 +68,9 @@ const logWaitAfter = 5 * time.Second
 // failures says, per shard, what does not work; waiting remembers since when.
 func (g *Group) failures(ctx context.Context, waiting map[*controller]cacheWait) map[string]string {
 	all := map[string]string{}
+	if problem := g.reportedProblem(); problem != "" {
+		all[lease.ProblemOfReplica] = problem
+	}
 	for _, c := range g.current().controllers {
 		reason := shorten(c.unsynced())
 		w := waiting[c]
