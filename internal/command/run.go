@@ -22,6 +22,7 @@ func newRun() *cobra.Command {
 		at        cluster
 		file      string
 		options   replica.Options
+		format    string
 		verbosity int
 	)
 	cmd := &cobra.Command{
@@ -38,6 +39,12 @@ At its start it asks the API server whether it may do all that the configuration
 needs, waits 5 s for what is missing, and ends with a list of that if it still is.
 What "shardctl rbac FILE" prints grants it.
 
+The file is read again when it changes, and at SIGHUP: roles are added, removed and
+replaced while the replica runs. A file that is not valid, that needs permissions
+which are missing, or that changes anything else than roles and workers is
+refused as a whole; the last one stays in force, which the log, "shardctl status"
+and the metric shardctl_config_last_reload_successful tell.
+
 Shards move to newer versions of the program only. Which version this is of says
 the Deployment's ReplicaSet, or the ControllerRevision of a StatefulSet or
 DaemonSet, that the Pod belongs to, if the replica may get pods and
@@ -46,13 +53,13 @@ replicasets.apps or controllerrevisions.apps in its namespace; otherwise
 holds nothing any more is the first one that its Deployment deletes.`,
 		Args: cobra.NoArgs,
 		RunE: func(_ *cobra.Command, _ []string) error {
+			if err := setLogging(os.Stderr, format, verbosity); err != nil {
+				return err
+			}
 			// From the first moment on: a signal that nobody awaits kills.
 			log := klog.Background().WithName("shardctl")
 			ctx, stop := untilSignal(klog.NewContext(context.Background(), log))
 			defer stop()
-			if err := setVerbosity(verbosity); err != nil {
-				return err
-			}
 			cfg, err := config.Load(file)
 			if err != nil {
 				return err
@@ -62,7 +69,10 @@ holds nothing any more is the first one that its Deployment deletes.`,
 			if err != nil {
 				return err
 			}
-			options.Namespace = namespace
+			options.Namespace, options.ConfigFile = namespace, file
+			var ignore func()
+			options.Reload, ignore = onHangup()
+			defer ignore()
 			// Not ctx: whoever is told to stop while it starts leaves in order, too.
 			r, err := replica.New(context.WithoutCancel(ctx), rc, cfg, options)
 			if err != nil {
@@ -79,6 +89,9 @@ holds nothing any more is the first one that its Deployment deletes.`,
 		"the container's terminationMessagePath, which tells the others that this replica has ended; "+terminationlog.Off+" for none")
 	cmd.Flags().BoolVar(&options.TolerateMissingPermissions, "tolerate-missing-permissions", false,
 		"only log which permissions are missing: for those that were granted for some namespaces or names only")
+	cmd.Flags().BoolVar(&options.Pprof, "pprof", false,
+		"serve profiles of the process at /debug/pprof/: only if spec.http.authorization protects them, or spec.http.address is a loopback address")
+	cmd.Flags().StringVar(&format, "log-format", logText, "format of the log: "+logText+", or "+logJSON+" with an object in each line")
 	cmd.Flags().IntVarP(&verbosity, "v", "v", 0, "verbosity of the log: 3 shows failed requests on Leases")
 	if err := cmd.MarkFlagRequired("config"); err != nil {
 		panic(err) // the flag was defined above

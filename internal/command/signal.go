@@ -5,6 +5,7 @@ package command
 
 import (
 	"context"
+	"os"
 	"os/signal"
 	"syscall"
 )
@@ -15,4 +16,11 @@ func untilSignal(parent context.Context) (context.Context, func()) {
 	ctx, stop := signal.NotifyContext(parent, syscall.SIGTERM, syscall.SIGINT)
 	context.AfterFunc(ctx, stop)
 	return ctx, stop
+}
+
+// onHangup returns a channel that delivers at SIGHUP, which kills no more.
+func onHangup() (<-chan os.Signal, func()) {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	return hangups, func() { signal.Stop(hangups) }
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/shardctl/shardctl/internal/decorator"
+	"github.com/shardctl/shardctl/internal/endpoint"
 	"github.com/shardctl/shardctl/pkg/lease"
 	"github.com/shardctl/shardctl/pkg/shard"
 )
@@ -70,9 +71,19 @@ type Config struct {
 	// the defaults.
 	Balance shard.Balance
 
-	// HTTPAddress is where health and metrics are served: host:port, the host
-	// may be empty, port 0 takes a free one.
+	// HTTPAddress is where health, metrics and the dashboard are served: host:port,
+	// the host may be empty, port 0 takes a free one.
 	HTTPAddress string
+
+	// HTTPTLS names the files of the certificate that they are served with; zero if they
+	// are served in the clear.
+	HTTPTLS endpoint.Files
+
+	// HTTPProtect are the parts that are only for those whom the API server lets.
+	HTTPProtect []endpoint.Part
+
+	// Events says whether what becomes of shards is told as Events of their Leases.
+	Events bool
 
 	// Roles are what the group does, in the order of the file. At least one;
 	// names differ.

@@ -6,9 +6,7 @@ package config
 import (
 	"fmt"
 	"maps"
-	"net"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -46,9 +44,8 @@ func (p *parser) configurationDocument(place Place, fields map[string]any) {
 	p.config.DrainTimeout = spec.drainTimeout("drainTimeout")
 	p.config.Workers = int(spec.integer("workers", DefaultWorkers, 1, maxWorkers))
 	p.config.Balance = spec.balance("balance")
-	http := spec.object("http")
-	p.config.HTTPAddress = http.address("address")
-	http.done()
+	p.http(spec.object("http"))
+	p.config.Events = spec.boolean("events", true)
 	roles := spec.objects("roles")
 	spec.done()
 	document.done()
@@ -153,20 +150,6 @@ func (o *object) balance(name string) shard.Balance {
 	}
 	given.done()
 	return b
-}
-
-// address reads what a server may listen on.
-func (o *object) address(name string) string {
-	address := o.text(name, DefaultHTTPAddress)
-	host, port, err := net.SplitHostPort(address)
-	if err == nil {
-		_, err = strconv.ParseUint(port, 10, 16)
-	}
-	if err != nil || strings.ContainsAny(host, " /") {
-		o.fail(field.Invalid(o.path.Child(name), address,
-			`use host:port with a port from 0 to 65535, as in ":8080", "127.0.0.1:8080" or "[::1]:8080"`))
-	}
-	return address
 }
 
 // label reads a DNS label: empty if it is not there or not one. The latter is

@@ -25,6 +25,10 @@
 //	    cooldown: 2s
 //	  http:
 //	    address: ":8080"
+//	    tls: {certFile: /tls/tls.crt, keyFile: /tls/tls.key}
+//	    authorization:
+//	      protect: [metrics, dashboard, pprof]
+//	  events: true
 //	  roles:
 //	  - name: widgets
 //	    buckets: 4              # of each of its types; default 1

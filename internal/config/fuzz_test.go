@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
+	"github.com/shardctl/shardctl/internal/endpoint"
 	"github.com/shardctl/shardctl/pkg/lease"
 )
 
@@ -23,6 +24,7 @@ func FuzzParse(f *testing.F) {
 		"", "---\n...\n", head, head + widgets, gadgets, head + widgets + "---\n" + gadgets,
 		head + "  balance: {tolerance: 1e-9, budget: 1}\n" + widgets + "    buckets: 4\n    partition: key\n---\n" + gadgets,
 		head + "  workers: 0\n  workers: 1\n", head + "  timings: {preset: fast, renewInterval: 1}\n" + widgets,
+		head + "  http: {address: \"localhost:1\", authorization: {protect: [pprof]}, tls: {certFile: c, keyFile: k}}\n  events: false\n" + widgets,
 		"- 1\n", "a: &a [*a]\n", "? {}\n: 1\n", "<<: {kind: Configuration}\n", "%YAML 1.1\n---\na: 1\n", "\ufeffa: .inf\n",
 	} {
 		f.Add([]byte(seed))
@@ -57,6 +59,9 @@ func checkAccepted(t *testing.T, config *Config) {
 	}
 	if errs := config.Timings.Validate(field.NewPath("timings")); len(errs) > 0 {
 		t.Errorf("accepted timings: %v", errs.ToAggregate())
+	}
+	if len(config.HTTPProtect) > 0 && config.HTTPTLS == (endpoint.Files{}) && !loopback(config.HTTPAddress) {
+		t.Errorf("accepted tokens in the clear at %s", config.HTTPAddress)
 	}
 	if config.DrainTimeout <= 0 || config.DrainTimeout > maxDrainTimeout {
 		t.Errorf("accepted a drain time-out of %s", config.DrainTimeout)

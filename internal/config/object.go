@@ -141,21 +141,28 @@ func (o *object) object(name string) *object {
 // objects reads a list of mappings, without the entries that are none. The
 // latter is recorded.
 func (o *object) objects(name string) []*object {
+	var objects []*object
+	for i, value := range o.list(name) {
+		path := o.path.Child(name).Index(i)
+		fields, ok := value.(map[string]any)
+		if !ok {
+			o.fail(mappingNeeded(path, value))
+			continue
+		}
+		objects = append(objects, &object{path: path, fields: fields, errs: o.errs})
+	}
+	return objects
+}
+
+// list reads a list of anything: nil if it is not there or no list. The latter is
+// recorded.
+func (o *object) list(name string) []any {
 	value, path := o.get(name)
 	list, ok := value.([]any)
 	if value != nil && !ok {
 		o.fail(field.TypeInvalid(path, value, "a list is needed here: begin each entry with \"- \""))
 	}
-	var objects []*object
-	for i, value := range list {
-		fields, ok := value.(map[string]any)
-		if !ok {
-			o.fail(mappingNeeded(path.Index(i), value))
-			continue
-		}
-		objects = append(objects, &object{path: path.Index(i), fields: fields, errs: o.errs})
-	}
-	return objects
+	return list
 }
 
 func mappingNeeded(path *field.Path, value any) *field.Error {

@@ -26,6 +26,15 @@ const (
 // Load reads and parses a file. The error is an [InvalidError] where the file
 // could be read.
 func Load(file string) (*Config, error) {
+	data, err := Read(file)
+	if err != nil {
+		return nil, err
+	}
+	return Parse(file, data)
+}
+
+// Read reads a file as far as [Parse] needs it.
+func Read(file string) ([]byte, error) {
 	opened, err := os.Open(file)
 	if err != nil {
 		return nil, fmt.Errorf("opening the configuration: %w", err)
@@ -36,7 +45,7 @@ func Load(file string) (*Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the configuration: %w", err)
 	}
-	return Parse(file, data)
+	return data, nil
 }
 
 // Parse reads data, the content of the file of that name. The error is an

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/shardctl/shardctl/internal/endpoint"
 	"github.com/shardctl/shardctl/pkg/lease"
 	"github.com/shardctl/shardctl/pkg/shard"
 )
@@ -58,6 +59,7 @@ func TestParseAccepts(t *testing.T) {
 		DrainTimeout: 20 * time.Second,
 		Workers:      4,
 		HTTPAddress:  ":8080",
+		Events:       true,
 	}
 	with := func(change func(*Config)) Config {
 		changed := defaults
@@ -81,7 +83,11 @@ func TestParseAccepts(t *testing.T) {
   drainTimeout: 1m30s
   workers: 8
   balance: {tolerance: 0.25, budget: 3, cooldown: 5s}
-  http: {address: "127.0.0.1:0"}
+  http:
+    address: "127.0.0.1:0"
+    tls: {certFile: /tls/tls.crt, keyFile: /tls/tls.key}
+    authorization: {protect: [dashboard, metrics]}
+  events: false
 ` + widgets,
 			want: Config{
 				Balance:      shard.Balance{Tolerance: 0.25, Budget: 3, Cooldown: 5 * time.Second},
@@ -93,6 +99,8 @@ func TestParseAccepts(t *testing.T) {
 				DrainTimeout: 90 * time.Second,
 				Workers:      8,
 				HTTPAddress:  "127.0.0.1:0",
+				HTTPTLS:      endpoint.Files{Cert: "/tls/tls.crt", Key: "/tls/tls.key"},
+				HTTPProtect:  []endpoint.Part{endpoint.Dashboard, endpoint.Metrics},
 			},
 			roles: onlyWidgets,
 		},
@@ -118,11 +126,23 @@ func TestParseAccepts(t *testing.T) {
 			file: "--- {apiVersion: shardctl.dev/v1alpha1, kind: Configuration, metadata: {name: demo}}\n---\n" + gadgets,
 			want: defaults, roles: both[1:],
 		},
+		"authorization of everything, on a loopback address": {
+			file:  head + "  http: {address: \"localhost:8080\", authorization: {}}\n" + widgets,
+			want:  with(func(c *Config) { c.HTTPAddress, c.HTTPProtect = "localhost:8080", endpoint.Parts() }),
+			roles: onlyWidgets,
+		},
+		"authorization, with a certificate": {
+			file: head + "  http: {authorization: {protect: [pprof]}, tls: {certFile: c, keyFile: k}}\n" + widgets,
+			want: with(func(c *Config) {
+				c.HTTPProtect, c.HTTPTLS = []endpoint.Part{endpoint.Pprof}, endpoint.Files{Cert: "c", Key: "k"}
+			}),
+			roles: onlyWidgets,
+		},
 		"a tolerance that is a whole number": {
 			file: head + "  balance: {tolerance: 1}\n" + widgets, want: with(func(c *Config) { c.Balance.Tolerance = 1 }), roles: onlyWidgets,
 		},
 		"null for absent": {
-			file: head + "  namespace:\n  timings:\n  drainTimeout:\n  workers:\n  balance: {tolerance: null, budget: null, cooldown: null}\n  http:\n" + widgets, want: defaults, roles: onlyWidgets,
+			file: head + "  namespace:\n  timings:\n  drainTimeout:\n  workers:\n  balance: {tolerance: null, budget: null, cooldown: null}\n  http: {tls: null, authorization: null}\n  events:\n" + widgets, want: defaults, roles: onlyWidgets,
 		},
 		"lines that end in carriage return and line feed": {
 			file: strings.ReplaceAll(head+widgets+"---\n"+gadgets, "\n", "\r\n"), want: defaults, roles: both,
@@ -442,6 +462,39 @@ func TestParseRefuses(t *testing.T) {
 				`demo.yaml:1: document 1: spec.timings.leaseDuration: Invalid value: "2s": use 3s or more in mode lease (renewDeadline + renewInterval, at least 1s, + 1s): other electors compare Leases in whole seconds`,
 			},
 		},
+		"half a certificate": {
+			file: head + "  http: {tls: {certFile: tls.crt}}\n" + widgets,
+			want: []string{
+				`demo.yaml:1: document 1: spec.http.tls.keyFile: Required value: name a file in PEM, such as tls.key of a Secret that is mounted`,
+			},
+		},
+		"a certificate of nothing": {
+			file: head + "  http: {tls: {}}\n" + widgets,
+			want: []string{
+				`demo.yaml:1: document 1: spec.http.tls.certFile: Required value: name a file in PEM, such as tls.crt of a Secret that is mounted`,
+				`demo.yaml:1: document 1: spec.http.tls.keyFile: Required value: name a file in PEM, such as tls.key of a Secret that is mounted`,
+			},
+		},
+		"authorization in the clear": {
+			file: head + "  http: {authorization: {}}\n" + widgets,
+			want: []string{
+				`demo.yaml:1: document 1: spec.http.tls: Required value: with authorization the tokens of whoever asks would cross the network in the clear: name a certificate, or use a loopback address`,
+			},
+		},
+		"authorization of nothing": {
+			file: head + "  http: {authorization: {protect: []}}\n" + widgets,
+			want: []string{
+				`demo.yaml:1: document 1: spec.http.authorization.protect: Required value: name what is to be protected, or leave out authorization`,
+			},
+		},
+		"authorization of what is not known, not a name, and twice": {
+			file: head + "  http: {address: \"127.0.0.1:1\", authorization: {protect: [livez, metrics, 1, metrics]}}\n" + widgets,
+			want: []string{
+				`demo.yaml:1: document 1: spec.http.authorization.protect[0]: Unsupported value: "livez": supported values: "metrics", "dashboard", "pprof"`,
+				`demo.yaml:1: document 1: spec.http.authorization.protect[2]: Invalid value: 1: a string is needed here`,
+				`demo.yaml:1: document 1: spec.http.authorization.protect[3]: Duplicate value: "metrics"`,
+			},
+		},
 		"a port that is none": {
 			file: head + "  http: {address: \":99999\"}\n" + widgets,
 			want: []string{
@@ -453,8 +506,8 @@ func TestParseRefuses(t *testing.T) {
 			want: []string{
 				`demo.yaml:1: document 1: metadata.labels: Forbidden: there is no such field here: use name`,
 				`demo.yaml:1: document 1: spec.timings.lease: Forbidden: there is no such field here: use leaseDuration, preset, renewDeadline, renewInterval`,
-				`demo.yaml:1: document 1: spec.http.port: Forbidden: there is no such field here: use address`,
-				`demo.yaml:1: document 1: spec.drainTimout: Forbidden: there is no such field here: use balance, drainTimeout, http, mode, namespace, podWatch, roles, timings, workers`,
+				`demo.yaml:1: document 1: spec.http.port: Forbidden: there is no such field here: use address, authorization, tls`,
+				`demo.yaml:1: document 1: spec.drainTimout: Forbidden: there is no such field here: use balance, drainTimeout, events, http, mode, namespace, podWatch, roles, timings, workers`,
 				`demo.yaml:1: document 1: status: Forbidden: there is no such field here: use apiVersion, kind, metadata, spec`,
 				`demo.yaml:1: document 1: spec.roles[0].schedule: Forbidden: there is no such field here: use buckets, decorator, name, partition`,
 			},
@@ -462,8 +515,8 @@ func TestParseRefuses(t *testing.T) {
 		"field names that do not fit a line": {
 			file: head + "  \"a\\nb\": 1\n  " + strings.Repeat("x", 200) + ": 1\n" + widgets,
 			want: []string{
-				`demo.yaml:1: document 1: spec."a\nb": Forbidden: there is no such field here: use balance, drainTimeout, http, mode, namespace, podWatch, roles, timings, workers`,
-				`demo.yaml:1: document 1: spec."xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...": Forbidden: there is no such field here: use balance, drainTimeout, http, mode, namespace, podWatch, roles, timings, workers`,
+				`demo.yaml:1: document 1: spec."a\nb": Forbidden: there is no such field here: use balance, drainTimeout, events, http, mode, namespace, podWatch, roles, timings, workers`,
+				`demo.yaml:1: document 1: spec."xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...": Forbidden: there is no such field here: use balance, drainTimeout, events, http, mode, namespace, podWatch, roles, timings, workers`,
 			},
 		},
 		"fields that stand twice": {

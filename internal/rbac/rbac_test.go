@@ -25,6 +25,9 @@ apiVersion: shardctl.dev/v1alpha1
 kind: Configuration
 metadata: {name: widgets-operator}
 spec:
+  http:
+    tls: {certFile: /tls/tls.crt, keyFile: /tls/tls.key}
+    authorization: {protect: [metrics]}
   roles:
   - name: plain
     buckets: 4
@@ -54,6 +57,7 @@ kind: Configuration
 metadata: {name: "1"}
 spec:
   podWatch: false
+  events: false
   roles:
   - name: plain
     decorator:
@@ -171,9 +175,29 @@ func TestGrantIsLeastPrivilege(t *testing.T) {
 	}
 	for _, rule := range g.ClusterRole.Rules {
 		for _, resource := range rule.Resources {
-			if resource == "leases" || resource == "pods" {
+			if resource == "leases" || resource == "pods" || resource == "events" {
 				t.Errorf("%v is granted in all namespaces", rule)
 			}
+		}
+	}
+}
+
+// Asking who somebody is and what he may do is for those alone who protect something, and
+// telling of shards for those who do.
+func TestWhatIsNotUsedIsNotGranted(t *testing.T) {
+	for text, want := range map[string]map[string]bool{
+		everything: {"tokenreviews": true, "subjectaccessreviews": true, "events": true},
+		little:     {},
+	} {
+		got := map[string]bool{}
+		for _, r := range Rules(parse(t, text)) {
+			switch r.Target() {
+			case "tokenreviews", "subjectaccessreviews", "events":
+				got[r.Target()] = r.Optional()
+			}
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("granted, and optional, is %v, want %v for%s", got, want, text)
 		}
 	}
 }

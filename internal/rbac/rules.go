@@ -15,13 +15,14 @@ import (
 )
 
 // Rules are what the replicas of a configuration have to be allowed, and what they can
-// make use of: first in the group's namespace, then the types by API group and name.
+// make use of: first in the group's namespace, then the types by API group and name, then
+// what else belongs to no namespace.
 func Rules(cfg *config.Config) []Rule {
 	rules := groupRules(cfg)
 	for _, t := range typesOf(cfg) {
 		rules = append(rules, t.rules()...)
 	}
-	return append(rules, definitionRules(cfg)...)
+	return slices.Concat(rules, definitionRules(cfg), reviewRules(cfg))
 }
 
 // groupRules are what belongs to the group itself: its Leases, and its Pods.
@@ -36,6 +37,15 @@ func groupRules(cfg *config.Config) []Rule {
 		rules = append(rules, ofPod(schema.GroupResource{Resource: "pods"}, []string{"list", "watch"},
 			"know at once of a replica that has crashed, because the kubelet reports its container as terminated",
 			"the shards of one that crashes stay with it for its LeaseDuration"))
+	}
+	if cfg.Events {
+		rules = append(rules, Rule{
+			Resource: schema.GroupResource{Group: "events.k8s.io", Resource: "events"},
+			Verbs:    []string{"create", "patch"},
+			InGroup:  true,
+			For:      "tell what becomes of shards as Events of their Leases",
+			Without:  "that is in the log of each replica only",
+		})
 	}
 	return append(rules,
 		ofPod(schema.GroupResource{Resource: "pods"}, []string{"get"},
@@ -71,6 +81,26 @@ func definitionRules(cfg *config.Config) []Rule {
 		Verbs:    []string{"list", "watch"},
 		For:      "notice at once that a type which was missing is served",
 		Without:  "a type that is missing is looked for every 2 s",
+	}}
+}
+
+// reviewRules are for letting only those read what is protected who may. Without, a
+// replica does its work, and nobody reads it.
+func reviewRules(cfg *config.Config) []Rule {
+	if len(cfg.HTTPProtect) == 0 {
+		return nil
+	}
+	const without = "nobody can read what spec.http.authorization protects"
+	return []Rule{{
+		Resource: schema.GroupResource{Group: "authentication.k8s.io", Resource: "tokenreviews"},
+		Verbs:    []string{"create"},
+		For:      "find out whose token comes with a request for what is protected, such as metrics",
+		Without:  without,
+	}, {
+		Resource: schema.GroupResource{Group: "authorization.k8s.io", Resource: "subjectaccessreviews"},
+		Verbs:    []string{"create"},
+		For:      "find out whether they may read it",
+		Without:  without,
 	}}
 }
 

@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -39,10 +40,12 @@ var introductionBackoff = wait.Backoff{Duration: time.Second, Factor: 2, Jitter:
 // which fence its configuration calls for: one that judges the writes of that user.
 type introduction struct {
 	reviews authenticationclient.SelfSubjectReviewInterface
-	options fence.Options // all but the service account
-	pod     string        // as the holder identities of this replica have it
-	podUID  string        // likewise; empty outside of any Pod
+	pod     string // as the holder identities of this replica have it
+	podUID  string // likewise; empty outside of any Pod
 	report  func(digest string)
+
+	mu      sync.Mutex
+	options fence.Options // without the service account until that is known
 }
 
 func newIntroduction(rc *rest.Config, cfg *config.Config, namespace string, report func(digest string)) (*introduction, error) {
@@ -91,7 +94,27 @@ func (i *introduction) run(ctx context.Context) {
 		return
 	}
 	i.warnUnlessBound(log, user)
+	i.mu.Lock()
 	i.options.ServiceAccount = account
+	i.mu.Unlock()
+	i.tell(log)
+}
+
+// calls says for which types there is to be a fence from now on.
+func (i *introduction) calls(ctx context.Context, types []fence.Type) {
+	i.mu.Lock()
+	i.options.Types = types
+	i.mu.Unlock()
+	i.tell(klog.FromContext(ctx))
+}
+
+// tell reports the fence that this replica calls for, once it knows for which user.
+func (i *introduction) tell(log klog.Logger) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.options.ServiceAccount == "" {
+		return
+	}
 	called, err := fence.New(i.options)
 	if err != nil {
 		log.Error(err, "Which fence this replica calls for cannot be told")

@@ -7,23 +7,20 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"net"
+	"os"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
-	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/discovery"
-	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 
 	"github.com/shardctl/shardctl/internal/config"
-	"github.com/shardctl/shardctl/internal/decorator"
-	"github.com/shardctl/shardctl/internal/hook"
+	"github.com/shardctl/shardctl/internal/instrument"
+	"github.com/shardctl/shardctl/internal/recorder"
 	"github.com/shardctl/shardctl/internal/terminationlog"
-	"github.com/shardctl/shardctl/pkg/informers"
+	"github.com/shardctl/shardctl/internal/version"
 	"github.com/shardctl/shardctl/pkg/shard"
 )
 
@@ -40,46 +37,71 @@ type Options struct {
 	// TolerateMissingPermissions has the replica start although it may not do all that the
 	// file needs, for permissions that were granted for some namespaces or names only.
 	TolerateMissingPermissions bool
+	// Pprof serves profiles of the process: see [endpoint.Options].
+	Pprof bool
+	// ConfigFile is where the configuration was read. It is looked at again every 5 s, and
+	// at once when Reload delivers. Empty: what was read stays in force.
+	ConfigFile string
+	Reload     <-chan os.Signal
 }
 
 // Replica is one process of a group.
 type Replica struct {
 	group        *shard.Group
+	namespace    string
+	workshop     *workshop
+	reload       *reloader // nil: nothing is read again
 	preflight    *preflight
 	introduction *introduction
 	registry     *prometheus.Registry
-	listener     net.Listener
+	recorder     *recorder.Recorder
+	service      *service
 	// terminationLog gets the error that the replica ends with.
 	terminationLog string
-	hooks          []hook.Hook
-	// borrowed are the caches that decorators read.
-	borrowed []*informers.Informer
 }
 
 // New puts a replica together. It listens already, so that an address in use
 // is an error before anything is led.
 func New(ctx context.Context, rc *rest.Config, cfg *config.Config, o Options) (*Replica, error) {
 	r := &Replica{registry: prometheus.NewRegistry(), terminationLog: cmp.Or(o.TerminationLog, terminationlog.Default)}
-	r.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	r.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), instrument.Build(cfg.Name, version.String()))
+	if err := instrument.Register(r.registry); err != nil {
+		return nil, err
+	}
 	crds, err := metadata.NewForConfig(rc)
 	if err != nil {
 		return nil, fmt.Errorf("client for CustomResourceDefinitions: %w", err)
 	}
-	namespace := cfg.Namespace
-	if namespace == "" {
-		namespace = o.Namespace
+	namespace := cmp.Or(cfg.Namespace, o.Namespace)
+	r.namespace = namespace
+	self, err := podName()
+	if err != nil {
+		return nil, err
 	}
-	r.group, err = shard.NewGroup(rc, shard.GroupOptions{
+	if r.recorder, err = recorder.New(recorder.Options{Config: rc, Controller: eventController, Instance: self}); err != nil {
+		return nil, err
+	}
+	options := shard.GroupOptions{
 		Name: cfg.Name, Namespace: namespace, Revision: o.Revision,
 		Timings: cfg.Timings, Mode: cfg.Mode, DrainTimeout: cfg.DrainTimeout, LeaveTimeout: cfg.DrainTimeout + leaveReserve,
 		TerminationLog: o.TerminationLog, NoPodWatch: !cfg.PodWatch,
 		Balance:  cfg.Balance,
 		Metadata: crds, Registerer: r.registry,
-	})
+	}
+	if cfg.Events {
+		options.Recorder = r.recorder
+	}
+	if r.group, err = shard.NewGroup(rc, options); err != nil {
+		return nil, err
+	}
+	if r.workshop, err = newWorkshop(rc, r.group); err != nil {
+		return nil, err
+	}
+	controllers, _, err := r.workshop.controllers(cfg.Roles, cfg.Workers)
 	if err != nil {
 		return nil, err
 	}
-	if err := r.addRoles(rc, cfg); err != nil {
+	if err := r.group.Apply(ctx, shard.Change{AddControllers: controllers}); err != nil {
 		return nil, err
 	}
 	if r.preflight, err = newPreflight(rc, cfg, namespace, o.TolerateMissingPermissions); err != nil {
@@ -88,94 +110,28 @@ func New(ctx context.Context, rc *rest.Config, cfg *config.Config, o Options) (*
 	if r.introduction, err = newIntroduction(rc, cfg, namespace, r.group.ReportFence); err != nil {
 		return nil, err
 	}
-	if r.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", cfg.HTTPAddress); err != nil {
-		return nil, fmt.Errorf("spec.http.address: %w: use another address or port", err)
+	if o.ConfigFile != "" {
+		r.reload = r.reloader(rc, cfg, o)
+	}
+	if r.service, err = r.serve(ctx, rc, cfg, self, o); err != nil {
+		return nil, err
 	}
 	return r, nil
 }
 
+// eventController is as whom replicas write Events.
+const eventController = "shardctl.dev"
+
 // leaveReserve is what handing over takes once all work has ended.
 const leaveReserve = config.DefaultDrainTimeout / 4
-
-func (r *Replica) addRoles(rc *rest.Config, cfg *config.Config) error {
-	client, err := dynamic.NewForConfig(r.group.FencedConfig())
-	if err != nil {
-		return fmt.Errorf("client for writes: %w", err)
-	}
-	disco, err := discovery.NewDiscoveryClientForConfig(rc)
-	if err != nil {
-		return fmt.Errorf("client for discovery: %w", err)
-	}
-	status := newStatusSubresources(disco)
-	for _, role := range cfg.Roles {
-		c, err := r.decorator(role.Decorator, client, status)
-		if err != nil {
-			return fmt.Errorf("role %s: %w", role.Name, err)
-		}
-		for _, rule := range role.Decorator.Spec.Resources {
-			if err := r.group.Add(controllerFor(c, role, rule.GVR(), cfg.Workers)); err != nil {
-				return fmt.Errorf("role %s: %w", role.Name, err)
-			}
-		}
-	}
-	return nil
-}
-
-// decorator makes the decorator of a document, with its hooks and caches.
-func (r *Replica) decorator(doc *decorator.Document, client dynamic.Interface, status *statusSubresources) (*decorator.Controller, error) {
-	o := decorator.Options{
-		Document: doc, Client: client, HasStatus: status.has,
-		Parents:     map[schema.GroupVersionResource]decorator.Cache{},
-		Attachments: map[schema.GroupVersionResource]decorator.Cache{},
-	}
-	var err error
-	if o.Sync, err = r.hook(doc.Spec.Hooks.Sync); err != nil {
-		return nil, fmt.Errorf("sync hook: %w", err)
-	}
-	if doc.Spec.Hooks.Finalize != nil {
-		if o.Finalize, err = r.hook(doc.Spec.Hooks.Finalize); err != nil {
-			return nil, fmt.Errorf("finalize hook: %w", err)
-		}
-	}
-	for _, rule := range doc.Spec.Resources {
-		o.Parents[rule.GVR()] = r.borrow(rule.GVR())
-	}
-	for _, rule := range doc.Spec.Attachments {
-		o.Attachments[rule.GVR()] = r.borrow(rule.GVR())
-	}
-	return decorator.New(o)
-}
-
-func (r *Replica) hook(c *hook.Config) (hook.Caller, error) {
-	h, err := hook.New(c)
-	if err != nil {
-		return nil, err
-	}
-	r.hooks = append(r.hooks, h)
-	return h, nil
-}
-
-func (r *Replica) borrow(gvr schema.GroupVersionResource) *informers.Informer {
-	i := r.group.Informer(gvr)
-	r.borrowed = append(r.borrowed, i)
-	return i
-}
 
 // Run takes part in the group until ctx is done, then hands over and returns
 // nil if that succeeded.
 func (r *Replica) Run(ctx context.Context) error {
-	defer func() {
-		for _, i := range r.borrowed {
-			i.Release()
-		}
-		for _, h := range r.hooks {
-			h.Close()
-		}
-	}()
-	klog.FromContext(ctx).Info("Serving health and metrics", "address", r.listener.Addr().String())
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	g, serving := errgroup.WithContext(serving)
-	g.Go(func() error { return serve(serving, r.listener, r.handler()) })
+	g.Go(func() error { return r.service.run(serving) })
+	g.Go(func() error { return r.recorder.Run(serving) })
 	g.Go(func() error {
 		r.introduction.run(serving)
 		return nil
@@ -190,6 +146,12 @@ func (r *Replica) Run(ctx context.Context) error {
 			return nil // told to stop before it has joined the group: there is nothing to hand over
 		case err != nil && leave.Err() == nil:
 			return err
+		}
+		if r.reload != nil {
+			g.Go(func() error {
+				r.reload.run(leave)
+				return nil
+			})
 		}
 		return r.group.Run(leave)
 	})

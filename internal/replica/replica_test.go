@@ -34,7 +34,7 @@ func TestReplicaLeavesWordOfTheErrorItEndsWith(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := r.listener.Close(); err != nil { // so that serving fails
+	if err := r.service.listener.Close(); err != nil { // so that serving fails
 		t.Fatal(err)
 	}
 	failure := r.Run(t.Context())
