@@ -24,6 +24,13 @@ TESTFLAGS ?=
 # More flags for make bench-balance, for instance BENCHFLAGS='--only spread,handoff'.
 BENCHFLAGS ?=
 
+# What images are called: $(IMAGE):$(VERSION), and :dev, which is what manifests/ names.
+IMAGE ?= shardctl
+# The same commit gives the same layers.
+REVISION ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+GOARCH ?= $(shell go env GOARCH)
+
 # Histories of the election that `make sim` simulates.
 HISTORIES ?= 20000
 
@@ -48,6 +55,23 @@ build: ## Build bin/shardctl, static
 	CGO_ENABLED=0 go build -trimpath \
 		-ldflags '-s -w -X github.com/shardctl/shardctl/internal/version.version=$(VERSION)' \
 		-o bin/shardctl ./cmd/shardctl
+
+.PHONY: image
+image: ## Build the images IMAGE and IMAGE-example-hook, with nothing pulled (needs docker)
+	rm -rf bin/image && mkdir -p bin/image
+	CGO_ENABLED=0 GOOS=linux GOARCH=$(GOARCH) go build -trimpath \
+		-ldflags '-s -w -X github.com/shardctl/shardctl/internal/version.version=$(VERSION)' \
+		-o bin/image/shardctl ./cmd/shardctl
+	CGO_ENABLED=0 GOOS=linux GOARCH=$(GOARCH) go build -trimpath -ldflags '-s -w' \
+		-o bin/image/example-hook ./examples/decorator/hook
+	touch -d '@$(SOURCE_DATE_EPOCH)' bin/image/*
+	set -e; for image in shardctl example-hook; do \
+		name='$(IMAGE)'; test $$image = shardctl || name="$$name-$$image"; \
+		docker build --quiet --platform linux/$(GOARCH) -f Dockerfile.prebuilt --target $$image \
+			--build-arg VERSION='$(VERSION)' --build-arg REVISION='$(REVISION)' \
+			-t "$$name:$(VERSION)" -t "$$name:dev" bin/image; \
+		echo "$$name:$(VERSION) $$name:dev"; \
+	done
 
 .PHONY: demo
 demo: build ## Three replicas on a real control plane, one killed (KEEP=1 leaves it running)
@@ -101,6 +125,7 @@ lint: ## Check style, likely bugs, dead code and tidiness
 		(cd $$module && $(TOOL) golangci-lint run && go mod tidy -diff); done
 	@dead=$$($(TOOL) deadcode -test ./...) || exit 1; \
 		test -z "$$dead" || { echo "neither used nor tested:"; echo "$$dead"; exit 1; } >&2
+	$(TOOL) actionlint
 
 .PHONY: fmt
 fmt: ## Format all Go code and tidy the modules

@@ -16,6 +16,10 @@ import (
 // issuer is the service account issuer, as most clusters have it.
 const issuer = "https://kubernetes.default.svc.cluster.local"
 
+// ServiceIP is the cluster IP of the service "kubernetes" in the namespace "default", which is the first of its range. Nothing
+// listens there unless the caller sees to it; the API servers' certificates are good for it.
+const ServiceIP = "10.0.0.1"
+
 // apiServer is one of the API servers. They have everything in common but what stands here.
 type apiServer struct {
 	name     string // of its certificate and its log
@@ -109,6 +113,7 @@ func (c *ControlPlane) KillAPIServer(ctx context.Context) error {
 // fairness, watch cache, feature gates.
 func (c *ControlPlane) apiServerArgs(s *apiServer) []string {
 	serving, etcd := c.files.keyPair(s.name), c.files.keyPair(etcdClient)
+	kubelets := c.files.keyPair(kubeletClient)
 	args := []string{
 		"--bind-address=" + loopback,
 		"--advertise-address=" + loopback,
@@ -118,6 +123,10 @@ func (c *ControlPlane) apiServerArgs(s *apiServer) []string {
 		"--client-ca-file=" + c.files.clusterAuthority(),
 		"--anonymous-auth=false",
 		"--authorization-mode=RBAC",
+		// Nodes are on this machine, too, if there are any, and know the API server by a certificate.
+		"--kubelet-preferred-address-types=ExternalIP",
+		"--kubelet-client-certificate=" + kubelets.certificate,
+		"--kubelet-client-key=" + kubelets.key,
 		"--etcd-servers=" + c.etcdURLFor(s),
 		"--etcd-cafile=" + c.files.etcdAuthority(),
 		"--etcd-certfile=" + etcd.certificate,

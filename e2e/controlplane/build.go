@@ -14,13 +14,14 @@ const (
 	etcdBinary              = "etcd"
 	apiServerBinary         = "kube-apiserver"
 	controllerManagerBinary = "kube-controller-manager"
+	schedulerBinary         = "kube-scheduler"
 	reaperBinary            = "reaper"
 )
 
 // Binaries are the servers, ready to be run.
 type Binaries struct {
 	Dir        string // where they are, each under its usual name
-	Kubernetes string // the version of kube-apiserver and kube-controller-manager, such as v1.36.3
+	Kubernetes string // the version of kube-apiserver, kube-controller-manager and kube-scheduler, such as v1.36.3
 	Etcd       string // the version of etcd
 }
 
@@ -47,8 +48,8 @@ func build(ctx context.Context, output io.Writer) (Binaries, error) {
 	if err != nil {
 		return Binaries{}, err
 	}
-	name := fmt.Sprintf("kube-apiserver and kube-controller-manager %s and etcd %s", r.kubernetes, r.etcd)
-	dir, err := cache{root: root, output: output}.get(ctx, r.key, name, r.compile)
+	name := fmt.Sprintf("kube-apiserver, kube-controller-manager and kube-scheduler %s and etcd %s", r.kubernetes, r.etcd)
+	dir, err := cache{root: root, output: output}.get(ctx, r.key, name, r.compileServers)
 	if err != nil {
 		return Binaries{}, err
 	}

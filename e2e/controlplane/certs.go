@@ -59,13 +59,17 @@ func newAuthority(name string) (*authority, error) {
 	return &authority{certificate: certificate, encoded: encoded, key: key}, nil
 }
 
-// issueServer makes a certificate for a server on the loopback address, which may also be used by it as a client.
+// serviceNames are the names that Pods know the API server by, besides [ServiceIP].
+var serviceNames = []string{"kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"}
+
+// issueServer makes a certificate for a server on the loopback address, which may also be used by it as a client. It is good for
+// the service "kubernetes" too, in case somebody leads its address here.
 func (a *authority) issueServer(name string) (keyPair, error) {
 	return a.issue(&x509.Certificate{
 		Subject:     pkix.Name{CommonName: name},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-		DNSNames:    []string{"localhost"},
-		IPAddresses: []net.IP{net.ParseIP(loopback)},
+		DNSNames:    append([]string{"localhost"}, serviceNames...),
+		IPAddresses: []net.IP{net.ParseIP(loopback), net.ParseIP(ServiceIP)},
 	})
 }
 

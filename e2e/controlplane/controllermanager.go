@@ -13,6 +13,9 @@ import (
 
 const serviceAccountController = "serviceaccount-controller"
 
+// nodeGraceChecks is how often the node lifecycle controller looks while a node's grace period runs.
+const nodeGraceChecks = 10
+
 func (c *ControlPlane) startControllerManager(ctx context.Context) error {
 	server, err := c.startServer(controllerManagerBinary, controllerManagerBinary, c.controllerManagerArgs())
 	if err != nil {
@@ -38,7 +41,7 @@ func (c *ControlPlane) probeControllerManager(ctx context.Context) error {
 // controllerManagerArgs are the flags of the controller manager. Being alone it elects no leader.
 func (c *ControlPlane) controllerManagerArgs() []string {
 	serving := c.files.keyPair(controllerManagerBinary)
-	return []string{
+	args := []string{
 		"--kubeconfig=" + c.files.kubeconfig(controllerManagerBinary),
 		"--controllers=" + strings.Join(c.options.Controllers, ","),
 		// Each controller acts as its own service account, as in a real cluster: rules for "the garbage collector" can be tested.
@@ -53,4 +56,8 @@ func (c *ControlPlane) controllerManagerArgs() []string {
 		"--kube-api-qps=1000",
 		"--kube-api-burst=1000",
 	}
+	if grace := c.options.NodeGracePeriod; grace > 0 {
+		args = append(args, "--node-monitor-grace-period="+grace.String(), "--node-monitor-period="+(grace/nodeGraceChecks).String())
+	}
+	return args
 }

@@ -23,8 +23,8 @@ type ControlPlane struct {
 	files    files
 	reaper   *reaper
 
-	etcdPort, managerPort *port
-	apiServers            []*apiServer // at least one
+	etcdPort, managerPort, schedulerPort *port
+	apiServers                           []*apiServer // at least one
 
 	authority *authority
 	etcdTLS   *tls.Config
@@ -37,9 +37,9 @@ type ControlPlane struct {
 	breakDown context.CancelCauseFunc
 
 	// mu is held while servers are started and stopped, and guards what follows and the API servers' processes.
-	mu                      sync.Mutex
-	etcd, controllerManager *process
-	stopped                 bool
+	mu                                 sync.Mutex
+	etcd, controllerManager, scheduler *process
+	stopped                            bool
 }
 
 // New builds what has to be built (see Build), starts a control plane, and returns when it is ready to be used: within 2 to 3 s
@@ -79,10 +79,15 @@ func (c *ControlPlane) start(ctx context.Context) error {
 	if err := c.startAPIServers(ctx); err != nil {
 		return err
 	}
-	if c.options.NoControllerManager {
+	if !c.options.NoControllerManager {
+		if err := c.startControllerManager(ctx); err != nil {
+			return err
+		}
+	}
+	if !c.options.Scheduler {
 		return nil
 	}
-	return c.startControllerManager(ctx)
+	return c.startScheduler(ctx)
 }
 
 // occupy takes a directory and a port for each server.
@@ -97,7 +102,7 @@ func (c *ControlPlane) occupy() error {
 	if c.files, err = makeFiles(dir, c.options.LogDir); err != nil {
 		return err
 	}
-	ports := []**port{&c.etcdPort, &c.managerPort}
+	ports := []**port{&c.etcdPort, &c.managerPort, &c.schedulerPort}
 	for i := range c.options.APIServers {
 		s := &apiServer{name: apiServerName(i), auditLog: c.files.auditLog(i)}
 		c.apiServers = append(c.apiServers, s)

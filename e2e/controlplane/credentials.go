@@ -17,11 +17,18 @@ import (
 // etcdClient names the certificate by which the API server, and whoever asks EtcdTLS, reaches etcd.
 const etcdClient = "etcd-client"
 
+// kubeletClient names the certificate by which the API server is known to kubelets, as KubeletClientUser.
+const kubeletClient = "kubelet-client"
+
+// KubeletClientUser is as whom the API server asks kubelets for logs and connections to Pods. They should let nobody else.
+const KubeletClientUser = "kube-apiserver-kubelet-client"
+
 // Users that the API server's own RBAC rules know.
 const (
 	adminUser             = "kubernetes-admin"
 	adminGroup            = "system:masters"
 	controllerManagerUser = "system:kube-controller-manager"
+	schedulerUser         = "system:kube-scheduler"
 )
 
 // makeCredentials creates everything that anybody needs to trust or to be trusted.
@@ -40,12 +47,14 @@ func (c *ControlPlane) makeCredentials() error {
 	if err := c.WriteKubeconfig(c.KubeconfigPath(), admin); err != nil {
 		return err
 	}
-	manager, err := c.ConfigForUser(controllerManagerUser)
-	if err != nil {
-		return err
-	}
-	if err := c.WriteKubeconfig(c.files.kubeconfig(controllerManagerBinary), manager); err != nil {
-		return err
+	for server, user := range map[string]string{controllerManagerBinary: controllerManagerUser, schedulerBinary: schedulerUser} {
+		config, err := c.ConfigForUser(user)
+		if err != nil {
+			return err
+		}
+		if err := c.WriteKubeconfig(c.files.kubeconfig(server), config); err != nil {
+			return err
+		}
 	}
 	return c.makeClient()
 }
@@ -85,7 +94,7 @@ func (c *ControlPlane) makeClusterCredentials() error {
 		return err
 	}
 	c.authority = authority
-	servers := []string{controllerManagerBinary}
+	servers := []string{controllerManagerBinary, schedulerBinary}
 	for _, s := range c.apiServers {
 		servers = append(servers, s.name)
 	}
@@ -97,6 +106,13 @@ func (c *ControlPlane) makeClusterCredentials() error {
 		if err := c.files.writeKeyPair(server, serving); err != nil {
 			return err
 		}
+	}
+	asking, err := authority.issueClient(KubeletClientUser, nil)
+	if err != nil {
+		return err
+	}
+	if err := c.files.writeKeyPair(kubeletClient, asking); err != nil {
+		return err
 	}
 	signing, err := newKey()
 	if err != nil {

@@ -1,9 +1,10 @@
 // Copyright The shardctl Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package controlplane starts a real Kubernetes control plane on the loopback interface: etcd, kube-apiserver and (unless
-// switched off) kube-controller-manager, built from Go modules. Nothing is downloaded but Go modules, nothing has to be
-// installed but Go, and there is no container, kubelet or scheduler: Pods are objects that nobody runs. It works on Unix.
+// Package controlplane starts a real Kubernetes control plane on the loopback interface: etcd, kube-apiserver, (unless
+// switched off) kube-controller-manager and (on request) kube-scheduler, built from Go modules. Nothing is downloaded but Go
+// modules, nothing has to be installed but Go, and there is no container and no kubelet: Pods are objects that nobody runs. (Package
+// e2e/localcluster adds nodes that do.) It works on Unix.
 //
 //	cp := controlplane.Start(t, controlplane.Options{})        // in a test
 //	cp, err := controlplane.New(ctx, controlplane.Options{})   // in a program; then cp.Stop()
@@ -11,9 +12,11 @@
 // # Building
 //
 // [Build] compiles the servers once per version into the user's cache directory (SHARDCTL_CACHE overrides it). The first
-// time that takes about 5 minutes on two cores, 220 MB there and more in Go's own caches. New and Start call it, so a run of
+// time that takes about 5 minutes on two cores, 300 MB there and more in Go's own caches. New and Start call it, so a run of
 // tests with go test's own time-out of 10 minutes had better be preceded by the command with --build-only. What is built
 // stands in the module in ./servers.
+//
+// [Kubectl] builds the kubectl of the same release, for who asks for it.
 //
 // A control plane is then ready within 2 to 3 s, and takes about 420 MB of memory.
 //

@@ -26,6 +26,7 @@ const (
 
 const (
 	defaultStartTimeout = time.Minute
+	minNodeGracePeriod  = time.Second
 	maxAPIServers       = 2 // one that lags behind another is all that more of them could show
 )
 
@@ -55,6 +56,11 @@ type Options struct {
 	// NoControllerManager runs no controllers at all: nothing is garbage collected, a deleted namespace stays Terminating
 	// and a namespace gets no service account of its own. It excludes Controllers.
 	NoControllerManager bool
+	// Scheduler runs kube-scheduler, for a cluster with nodes that run Pods. Default: nobody gives a Pod its node.
+	Scheduler bool
+	// NodeGracePeriod is how long the node lifecycle controller, if it is among the Controllers, lets a node be silent before it
+	// is not ready; at least 1 s. Default: the controller's own, 50 s.
+	NodeGracePeriod time.Duration
 	// StartTimeout limits the wait for each server to become ready, at the start and after a restart. Default: 1 minute.
 	StartTimeout time.Duration
 	// Output receives one line when a build begins, since that takes minutes. Default: os.Stderr.
@@ -87,6 +93,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.APIServers < 0 || o.APIServers > maxAPIServers {
 		errs = append(errs, fmt.Errorf("apiServers: %d is not possible: use 1 or %d", o.APIServers, maxAPIServers))
+	}
+	if o.NodeGracePeriod != 0 && o.NodeGracePeriod < minNodeGracePeriod {
+		errs = append(errs, fmt.Errorf("nodeGracePeriod: %v is too short: use 0 for the default or %v or more", o.NodeGracePeriod, minNodeGracePeriod))
 	}
 	if o.StartTimeout < 0 {
 		errs = append(errs, fmt.Errorf("startTimeout: %v is negative: use 0 for the default of %v", o.StartTimeout, defaultStartTimeout))

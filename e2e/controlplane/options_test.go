@@ -20,6 +20,7 @@ func TestOptionsRefused(t *testing.T) {
 		{"audit level", Options{Audit: "metadata"}, `audit: "metadata" is not a level: use "Metadata", "Request" or "RequestResponse"`},
 		{"API servers", Options{APIServers: 3}, "apiServers: 3 is not possible: use 1 or 2"},
 		{"time-out", Options{StartTimeout: -time.Second}, "startTimeout: -1s is negative: use 0 for the default of 1m0s"},
+		{"grace period", Options{NodeGracePeriod: time.Millisecond}, "nodeGracePeriod: 1ms is too short: use 0 for the default or 1s or more"},
 		{
 			"controllers of nobody",
 			Options{NoControllerManager: true, Controllers: []string{"namespace-controller"}},

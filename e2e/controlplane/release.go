@@ -9,10 +9,12 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"golang.org/x/mod/modfile"
@@ -29,8 +31,10 @@ type release struct {
 	source           string            // the directory of the servers' module
 	kubernetes, etcd string            // their versions
 	key              string            // names these binaries, and no others, in the cache
-	packages         map[string]string // the import path to build, by the name of the binary
+	packages         map[string]string // the import path to build, by the name of the server's binary
 }
+
+const kubectlPackage = kubernetesModule + "/cmd/kubectl"
 
 // findRelease reads what is to be built from the servers' module.
 func findRelease(ctx context.Context) (*release, error) {
@@ -42,6 +46,7 @@ func findRelease(ctx context.Context) (*release, error) {
 		etcdBinary:              "./etcd",
 		apiServerBinary:         kubernetesModule + "/cmd/kube-apiserver",
 		controllerManagerBinary: kubernetesModule + "/cmd/kube-controller-manager",
+		schedulerBinary:         kubernetesModule + "/cmd/kube-scheduler",
 		reaperBinary:            "./reaper",
 	}}
 	if err := r.readVersions(); err != nil {
@@ -123,14 +128,21 @@ func (r *release) linkerFlags() string {
 	return strings.Join(flags, " ")
 }
 
-// compile builds all binaries into an existing directory.
-func (r *release) compile(ctx context.Context, dir string) error {
+// compileServers builds the servers into an existing directory.
+func (r *release) compileServers(ctx context.Context, dir string) error {
+	return r.compile(ctx, dir, slices.Collect(maps.Values(r.packages))...)
+}
+
+// compileKubectl does the same with kubectl.
+func (r *release) compileKubectl(ctx context.Context, dir string) error {
+	return r.compile(ctx, dir, kubectlPackage)
+}
+
+func (r *release) compile(ctx context.Context, dir string, packages ...string) error {
 	args := []string{
 		"build", "-mod=readonly", "-buildvcs=false", "-trimpath", "-ldflags", r.linkerFlags(), "-o", dir + string(filepath.Separator),
 	}
-	for _, path := range r.packages {
-		args = append(args, path)
-	}
+	args = append(args, packages...)
 	if output, err := r.goCommand(ctx, args...).CombinedOutput(); err != nil {
 		return fmt.Errorf("go build in %s: %w\n%s", r.source, err, output)
 	}

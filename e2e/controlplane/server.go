@@ -34,7 +34,7 @@ func (c *ControlPlane) startServer(name, binary string, args []string) (*process
 // servers returns the servers that have been started, each before what it depends on: stopped in this order, none logs
 // errors about another that is gone.
 func (c *ControlPlane) servers() []*process {
-	servers := []*process{c.controllerManager}
+	servers := []*process{c.scheduler, c.controllerManager}
 	for _, s := range c.apiServers {
 		servers = append(servers, s.process)
 	}
@@ -131,7 +131,7 @@ func (c *ControlPlane) stop() error {
 	if c.http != nil {
 		c.http.CloseIdleConnections()
 	}
-	ports := []*port{c.managerPort, c.etcdPort}
+	ports := []*port{c.schedulerPort, c.managerPort, c.etcdPort}
 	for _, s := range c.apiServers {
 		if s.network != nil {
 			errs = append(errs, s.network.Close())

@@ -1,8 +1,8 @@
 // Copyright The shardctl Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package servers is a module of its own that pins what e2e/controlplane builds and runs: kube-apiserver and
-// kube-controller-manager (the tool directives of go.mod), etcd, and the reaper.
+// Package servers is a module of its own that pins what e2e/controlplane builds and runs: kube-apiserver,
+// kube-controller-manager and kube-scheduler (the tool directives of go.mod), etcd, and the reaper.
 //
 // It is apart from the e2e module because k8s.io/kubernetes needs its staging modules at exactly its own version, while
 // shardctl uses a newer client-go. Nothing imports it.
