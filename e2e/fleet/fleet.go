@@ -53,8 +53,8 @@ func New(ctx context.Context, options Options) (*Fleet, error) {
 	if err := os.MkdirAll(options.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("directory of the logs: %w", err)
 	}
-	if err := os.WriteFile(f.configPath(), options.Config, 0o600); err != nil {
-		return nil, fmt.Errorf("write the configuration: %w", err)
+	if err := f.writeConfig(options.Config); err != nil {
+		return nil, err
 	}
 	return f, f.install(ctx)
 }

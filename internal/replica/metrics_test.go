@@ -4,6 +4,7 @@
 package replica
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -38,9 +39,7 @@ func TestMetricsAreThoseOfThePage(t *testing.T) {
 
 	documented := metricstest.Documented(t, metricstest.Command)
 	for _, section := range []string{metricstest.Group, metricstest.ClientGo} {
-		for name, signature := range metricstest.Documented(t, section) {
-			documented[name] = signature
-		}
+		maps.Copy(documented, metricstest.Documented(t, section))
 	}
 	families, err := r.registry.Gather()
 	if err != nil {

@@ -46,7 +46,7 @@ type reloader struct {
 	permitted func(context.Context, *config.Config) error
 	// changed is told what is in force from now on.
 	changed func(context.Context, *config.Config)
-	// now, if it delivers, has the file looked at at once.
+	// now, if it delivers, has the file tried again without delay.
 	now <-chan os.Signal
 
 	force   *config.Config // what is in force

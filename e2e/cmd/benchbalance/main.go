@@ -54,6 +54,7 @@ func parts() []part {
 		{"assign", "Assign alone, 10,000 shards over 1,000 members", measureAssign},
 		{"rollout", "Rolling updates, simulated with the machines that ship", measureRollouts},
 		{"spread", "50 shards over replicas that start one after the other", measureSpread},
+		{"requests", "What groups send while nothing happens", measureRequests},
 		{"handoff", "50 shards handed over at once by SIGTERM, and the same with client-go's elector", measureHandOffs},
 	}
 }

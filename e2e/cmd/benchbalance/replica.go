@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/shardctl/shardctl/pkg/lease"
 	"github.com/shardctl/shardctl/pkg/shard"
 )
 
@@ -30,6 +31,8 @@ const workInterval = 10 * time.Millisecond
 type replica struct {
 	group, namespace, pod string
 	revision              int64
+	mode                  lease.Mode
+	idle                  bool
 	shards                []string
 	config                *rest.Config
 	notes                 *notes
@@ -46,6 +49,8 @@ func runReplica(ctx context.Context, args []string) error {
 	events := flags.String("events", "", "the file to note events in")
 	shards := flags.Int("shards", 0, "how many there are")
 	flags.StringVar(&r.group, "group", "", "the name of the group")
+	mode := flags.String("mode", string(lease.SessionMode), "what renews shards")
+	flags.BoolVar(&r.idle, "idle", false, "only note when work for a shard begins and ends")
 	flags.Int64Var(&r.revision, "revision", 0, "of the program")
 	err := flags.Parse(args)
 	if err != nil {
@@ -54,6 +59,7 @@ func runReplica(ctx context.Context, args []string) error {
 	if r.config, err = clientcmd.BuildConfigFromFlags("", *kubeconfig); err != nil {
 		return err
 	}
+	r.mode = lease.Mode(*mode)
 	r.config.QPS = -1 // the API server's priority and fairness decides, for both ways to elect
 	if r.notes, err = openNotes(*events); err != nil {
 		return err
@@ -72,7 +78,7 @@ func runReplica(ctx context.Context, args []string) error {
 
 // runGroup takes part in the group with one role per shard, at the default timings (15 s, 9 s, 3 s).
 func (r *replica) runGroup(ctx context.Context) error {
-	group, err := shard.NewGroup(r.config, shard.GroupOptions{Name: r.group, Namespace: r.namespace, Revision: r.revision})
+	group, err := shard.NewGroup(r.config, shard.GroupOptions{Name: r.group, Namespace: r.namespace, Revision: r.revision, Mode: r.mode})
 	if err != nil {
 		return err
 	}
@@ -93,6 +99,10 @@ func (r *replica) runGroup(ctx context.Context) error {
 func (r *replica) work(ctx context.Context, shard string) {
 	r.notes.note(started, shard)
 	defer r.notes.note(stopped, shard)
+	if r.idle {
+		<-ctx.Done()
+		return
+	}
 	ticker := time.NewTicker(workInterval)
 	defer ticker.Stop()
 	for ctx.Err() == nil {
