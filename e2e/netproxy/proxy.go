@@ -47,18 +47,22 @@ func Start(target string) (*Proxy, error) {
 	if _, _, err := net.SplitHostPort(target); err != nil {
 		return nil, fmt.Errorf("network proxy: target %q: %w", target, err)
 	}
-	ctx, end := context.WithCancel(context.Background())
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", loopback)
+	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", loopback)
 	if err != nil {
-		end()
 		return nil, fmt.Errorf("network proxy for %s: %w", target, err)
 	}
+	return On(listener, target), nil
+}
+
+// On is like Start, for a listener of the caller's, which the proxy closes.
+func On(listener net.Listener, target string) *Proxy {
+	ctx, end := context.WithCancel(context.Background())
 	p := &Proxy{
 		listener: listener, target: target, end: end,
 		links: map[*link]struct{}{}, changed: make(chan struct{}),
 	}
 	p.running.Go(func() { p.acceptErr = p.accept(ctx) })
-	return p, nil
+	return p
 }
 
 // Addr returns the address (host:port) for clients.

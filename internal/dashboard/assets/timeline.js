@@ -131,10 +131,10 @@ function hands(e) {
   };
   if (e.from) parts.append(name(e.from));
   if (e.from && e.to) {
-    const arrow = element("span", "arrow");
-    arrow.append(element("span", "unseen", "to"));
-    parts.append(arrow);
+    // With what it points at, so that it never ends a line.
+    parts.append(element("span", "", element("span", "arrow", element("span", "unseen", "to")), name(e.to)));
+  } else if (e.to) {
+    parts.append(name(e.to));
   }
-  if (e.to) parts.append(name(e.to));
   return parts.childElementCount > 0 ? parts : "";
 }
