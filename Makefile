@@ -10,8 +10,8 @@
 # A go.work above this directory must not change what is built.
 export GOWORK := off
 
-# Root module and e2e module; e2e/controlplane/servers only builds other
-# projects' servers.
+# Root module and e2e module; e2e/controlplane/servers and e2e/monitoring/prometheus
+# only build other projects' servers.
 MODULES := . e2e
 TOOL := go tool -modfile="$(CURDIR)/go.tools.mod"
 
@@ -76,6 +76,10 @@ image: ## Build the images IMAGE and IMAGE-example-hook, with nothing pulled (ne
 .PHONY: demo
 demo: build ## Three replicas on a real control plane, one killed (KEEP=1 leaves it running)
 	cd e2e && SHARDCTL_BINARY="$(CURDIR)/bin/shardctl" KEEP="$(KEEP)" go run ./cmd/demo
+
+.PHONY: local-cluster
+local-cluster: ## A cluster on this machine that runs Pods as processes, to try the manifests on (Linux, root)
+	cd e2e && go run ./cmd/localcluster
 
 ##@ Develop
 
