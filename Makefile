@@ -136,6 +136,10 @@ fmt: ## Format all Go code and tidy the modules
 	set -e; for module in $(MODULES); do \
 		(cd $$module && $(TOOL) golangci-lint fmt && go mod tidy); done
 
+.PHONY: pictures
+pictures: ## Take the pictures of the dashboard in docs/images again (needs chromium)
+	cd e2e && go test -count=1 -run TestPictures ./browser -update
+
 .PHONY: clean
 clean: ## Remove what make build made
 	rm -rf bin

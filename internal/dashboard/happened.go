@@ -164,11 +164,5 @@ func sameReplica(a, b string) bool {
 // move tells whether the entry is that of a shard that came to another member than
 // its last.
 func (e Entry) move() bool {
-	switch e.Kind {
-	case HandedOver, TakenOver:
-		return true
-	case Acquired:
-		return e.From != "" && e.From != e.To
-	}
-	return false
+	return e.Kind == HandedOver || e.Kind == TakenOver || e.Kind == Acquired && e.From != "" && e.From != e.To
 }

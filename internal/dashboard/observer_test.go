@@ -113,6 +113,26 @@ func TestUnheldSince(t *testing.T) {
 	})
 }
 
+// The record says since when a shard is held, also to a replica that came later.
+func TestHeldSince(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := scene.New()
+		s.Join("ann")
+		s.Make("a", "b")
+		s.Backdate(time.Hour)
+		s.Claim("a", "ann")
+		o := newObserver(optionsFor(s))
+		leases, _ := s.Leases()
+		shards := o.look(leases, true, time.Now()).Shards
+		if got, want := shards[0].Since, time.Now().Add(-time.Hour); !got.Equal(want) {
+			t.Errorf("a is held since %v, want %v", got, want)
+		}
+		if got := shards[1].Since; !got.IsZero() {
+			t.Errorf("b, which was never held, is so since %v", got)
+		}
+	})
+}
+
 func TestSummary(t *testing.T) {
 	live := func(revision, load int64) status.Member {
 		return status.Member{State: status.Live, Ready: true, Revision: revision, Load: load}
@@ -132,11 +152,13 @@ func TestSummary(t *testing.T) {
 		{"uneven", []status.Member{live(1, 1500), live(1, 500)}, nil, Summary{Members: 2, MembersReady: 2, Imbalance: 0.5}},
 		{"the newest revision counts, whoever comes first", []status.Member{live(1, 9000), live(2, 300), live(2, 100), live(1, 0)}, nil, Summary{Members: 4, MembersReady: 4, Imbalance: 0.5}},
 		{
-			"who gets no shards does not count for balance", []status.Member{
+			"who gets no shards does not count for balance",
+			[]status.Member{
 				live(1, 100), other(status.Leaving, true, 700), other(status.Cordoned, true, 700), other(status.Lapsed, true, 700),
 				other(status.Ended, false, 700), other(status.Live, false, 700),
 			},
-			[]status.State{status.Draining, status.Foreign, status.Unheld}, Summary{Members: 5, MembersReady: 3, Shards: 3, ShardsHeld: 2},
+			[]status.State{status.Draining, status.Foreign, status.Unheld},
+			Summary{Members: 5, MembersReady: 3, Shards: 3, ShardsHeld: 2},
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -277,8 +299,10 @@ func TestJSONIsStable(t *testing.T) {
 		},
 		{newState(Snapshot{View: View{State: ViewWaiting}}, 1).complete(at), `{"group":"","namespace":"","self":"","version":"","started":"0001-01-01T00:00:00Z","now":` + moment +
 			`,"view":{"state":"waiting"},"summary":{"members":0,"membersReady":0,"shards":0,"shardsHeld":0,"imbalance":0,"moves":0},"members":[],"shards":[],"timeline":[]}`},
-		{Update{Now: at, View: View{State: ViewOld, Newest: at}, Heartbeats: map[string]time.Time{"g.member-1": at}},
-			`{"now":` + moment + `,"view":{"state":"old","newest":` + moment + `},"heartbeats":{"g.member-1":` + moment + `}}`},
+		{
+			Update{Now: at, View: View{State: ViewOld, Newest: at}, Heartbeats: map[string]time.Time{"g.member-1": at}},
+			`{"now":` + moment + `,"view":{"state":"old","newest":` + moment + `},"heartbeats":{"g.member-1":` + moment + `}}`,
+		},
 	} {
 		got, err := json.Marshal(tc.message)
 		if err != nil {

@@ -34,7 +34,7 @@ func (s *state) since(old *state) Update {
 	}
 	for _, m := range s.Members {
 		was, known := old.members[m.ID]
-		renewed := m.Heartbeat != was.Heartbeat
+		renewed := !m.Heartbeat.Equal(was.Heartbeat)
 		was.Heartbeat = m.Heartbeat
 		switch {
 		case !known || was != m:

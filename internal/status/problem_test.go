@@ -72,11 +72,13 @@ func TestWhereAProblemIsTold(t *testing.T) {
 			"bob-2 = bad file, and 1 more",
 		},
 		{
-			"of one that nobody serves", leases{ready(ann, "b"), shardLease("a", "", "", 1)},
+			"of one that nobody serves",
+			leases{ready(ann, "b"), shardLease("a", "", "", 1)},
 			"a = no replica serves it: its type or role is in the configuration of none that is live",
 		},
 		{
-			"of one that only an ended session served", leases{ready(ann, "b"), annotated(ready(bob, "a"), lease.AnnotationEnded, bob), shardLease("a", "", "", 1)},
+			"of one that only an ended session served",
+			leases{ready(ann, "b"), annotated(ready(bob, "a"), lease.AnnotationEnded, bob), shardLease("a", "", "", 1)},
 			"a = no replica serves it: its type or role is in the configuration of none that is live",
 		},
 		{"of one that somebody serves who is to take it", leases{ready(ann, "a"), shardLease("a", "", "", 1)}, ""},

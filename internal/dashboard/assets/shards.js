@@ -139,12 +139,11 @@ class ShardRow {
     setText(this.cells.epoch, sh.epoch > 0 ? String(sh.epoch) : "-");
     setText(this.cells.load, workers(sh.load));
     this.since = instant(unheld ? sh.unheldSince : sh.since);
-    this.cells.age.title = Number.isNaN(this.since) ? "" : `since ${dateAndTime(this.since)}`;
+    this.cells.age.title = Number.isNaN(this.since) ? "" : `${unheld ? "unheld" : "held"} since ${dateAndTime(this.since)}`;
     if (flash && moved) restart(this.tr, "flash");
   }
 
   tick(now) {
-    const age = Number.isNaN(this.since) ? "-" : duration(now - this.since);
-    setText(this.cells.age, this.shard.state === "unheld" && age !== "-" ? `unheld ${age}` : age);
+    setText(this.cells.age, Number.isNaN(this.since) ? "-" : duration(now - this.since));
   }
 }
