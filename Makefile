@@ -111,6 +111,11 @@ sim-mutants: ## Seed one bug after the other: the simulator has to find every on
 test-e2e: ## Run the tests on a real kube-apiserver and etcd
 	cd e2e && go test $(RACE) -count=1 -p=1 -shuffle=on -timeout=30m $(TESTFLAGS) ./...
 
+.PHONY: e2e-kind
+e2e-kind: image ## Test what is deployed on a new kind cluster, with docker (3 minutes; KIND_NODE_IMAGE=IMAGE, KEEP=1)
+	cd e2e && E2E_KIND=1 SHARDCTL_IMAGE="$(IMAGE):dev" HOOK_IMAGE="$(IMAGE)-example-hook:dev" \
+		KIND_NODE_IMAGE="$(KIND_NODE_IMAGE)" KEEP="$(KEEP)" go test -count=1 -v -timeout=20m $(TESTFLAGS) ./kindtest
+
 # docs/faults.md says what is done and how to read the table. FAULTS=100 is the long
 # run, KINDS=pause,swallow some kinds only; the same SEED draws the same.
 .PHONY: faults

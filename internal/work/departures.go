@@ -39,6 +39,13 @@ func (d *departures[K]) add(now time.Time, o Object[K]) {
 	d.ring = append(d.ring, departure[K]{object: o, at: now})
 }
 
+// inherit takes in what others remember, of which it may know some itself.
+func (d *departures[K]) inherit(others *departures[K]) {
+	all := slices.Concat(others.ring, d.ring)
+	slices.SortStableFunc(all, func(a, b departure[K]) int { return a.at.Compare(b.at) })
+	d.ring = all[max(0, len(all)-maxDepartures):]
+}
+
 // without returns the objects that have departed and whose keys do not name any
 // of those given, oldest first: a key that is in use again is reconciled for the
 // object that it names now.

@@ -98,6 +98,9 @@ func (l *List[K]) Backlog(t Term, now time.Time, cached []Object[K]) []K {
 // what it has become.
 func (l *List[K]) Departed(now time.Time, o Object[K]) { l.gone.add(now, o) }
 
+// Inherit has the list remember what has departed under another, whose place it takes.
+func (l *List[K]) Inherit(from *List[K]) { l.gone.inherit(&from.gone) }
+
 // Remembered is the object that the key named last, for keys that are not in the
 // cache; without a UID if that is not remembered.
 func (l *List[K]) Remembered(key K) Object[K] { return l.gone.last(key) }

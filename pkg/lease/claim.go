@@ -172,6 +172,8 @@ func (e *Election) reasonToGive(c *claim, known *entry, plan Plan) (Cause, strin
 		return CauseRemoved, want
 	case e.retires(c.shard, known) && e.taken(c.family):
 		return CauseLayout, ""
+	case e.leaving && !e.knownToLeave():
+		return "", ""
 	case e.leaving:
 		// The first plan for all that this replica leaves is the one to carry out,
 		// not one made anew for each wave.

@@ -167,9 +167,11 @@ type Election struct {
 	order   []*claim // claims, by the name of the shard
 	report  Reported
 	leaving bool
-	left    bool
-	emptied bool // as it was last told
-	handing int  // hand-offs under way, as of the last look
+	// leavingSince is when it was told to.
+	leavingSince Instant
+	left         bool
+	emptied      bool // as it was last told
+	handing      int  // hand-offs under way, as of the last look
 
 	families   map[string]ShardSpec // those that this replica serves
 	serves     []string             // their names, sorted

@@ -80,8 +80,8 @@ func TestLeavingHandsOver(t *testing.T) {
 	s.Forget()
 	a.Deliver(lease.Leave{})
 
-	t.Log("it holds the shard for as long as its work goes on")
-	s.stays(1999*time.Millisecond, s.Holders())
+	t.Log("it says that it leaves, a request and an event, and holds the shard for as long as its work goes on")
+	s.stays(2*time.Millisecond+1999*time.Millisecond, s.Holders())
 	gap := s.within(time.Second, "b b")
 	if limit := 1*time.Millisecond + 2*time.Millisecond; gap > limit {
 		t.Errorf("nobody held the shard for %s, want %s: one request and one event", gap, limit)
@@ -92,6 +92,38 @@ func TestLeavingHandsOver(t *testing.T) {
 	}
 	if s.Checks.Passed != 1 || s.Checks.Granted[lease.CauseTransfer] != 1 {
 		t.Errorf("passed on: %d, gained: %v, want one transfer", s.Checks.Passed, s.Checks.Granted)
+	}
+}
+
+// Whoever gets a shard of a member that leaves must not give it one back, because that holds
+// nothing any more.
+func TestNobodyGivesToAMemberThatLeaves(t *testing.T) {
+	s := settled(t, "s1 s2 s3 s4 s5 s6", "a", "b", "c")
+	a := s.replica("a")
+	s.Faults.WorkReturns = sim.Exactly(time.Millisecond)
+	s.Faults.Request = sim.Exactly(300 * time.Millisecond) // its heartbeat is the last to arrive
+	s.Forget()
+	a.Deliver(lease.Leave{})
+	s.Run(10 * time.Second)
+	if !a.Left {
+		t.Error("it has not left")
+	}
+	if got := s.Checks.Granted[lease.CauseTransfer]; s.Checks.Passed != 2 || got != 2 {
+		t.Errorf("passed on: %d, received: %d, want its two shards once each", s.Checks.Passed, got)
+	}
+}
+
+// It goes, even if the word of it is not to be heard.
+func TestLeavingDoesNotWaitForItsWordForGood(t *testing.T) {
+	s := settled(t, "s1 s2", "a", "b")
+	a := s.replica("a")
+	own, _ := s.member("a")
+	s.Forget()
+	a.Deliver(lease.Leave{})
+	s.writeShard(own.Name, func(l *coordinationv1.Lease) { delete(l.Annotations, lease.AnnotationLeaving) }) // somebody writes it first
+	s.Run(5 * time.Second)
+	if !a.Left {
+		t.Error("it has not left")
 	}
 }
 

@@ -238,8 +238,24 @@ func (e *Election) named(identity string) bool {
 func (e *Election) leave() {
 	if !e.leaving {
 		e.leaving = true
+		e.leavingSince = e.now
 		e.session.urgent = true
 	}
+}
+
+// knownToLeave tells whether the group's watch shows that this replica leaves. Whoever
+// was given its shards before would see a member that holds nothing, and give it some
+// back: to a session that ends. It does not wait for that longer than one heartbeat
+// from the next.
+func (e *Election) knownToLeave() bool {
+	if own := e.view.leases[e.own]; own != nil && own.member.Holder == e.Identity() && own.member.Leaving {
+		return true
+	}
+	until := e.leavingSince.Add(e.cfg.Timings.RenewInterval)
+	if e.now < until {
+		e.wakeAt(until)
+	}
+	return e.now >= until
 }
 
 // actLeave ends the own session once all work has ended and no shard names it

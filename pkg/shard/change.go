@@ -37,8 +37,8 @@ type ControllerName struct {
 	Name     string // as in [Controller]; empty: the type's name
 }
 
-// cachePatience is how long a controller that is replaced works on while the caches of
-// the next one are being filled.
+// cachePatience is how long the controllers of a type work on alone, or the one that is
+// replaced, while the caches of the next one are being filled.
 const cachePatience = 30 * time.Second
 
 // Add adds a controller. All types of a group have [lease.MaxShards] shards at most.
@@ -53,10 +53,11 @@ func (g *Group) AddRole(r Role) error {
 }
 
 // Apply changes what the group does, before or while it runs: all of it, or nothing if
-// it returns an error. While the group runs and a controller is to be replaced it waits
-// until the caches of the next one are complete, for 30 s at most; after that it is
-// replaced nevertheless, and its shards go to replicas that have what it takes. If ctx
-// ends before, nothing is changed. Changes are applied one after the other.
+// it returns an error. While the group runs and a controller is added to a type that has
+// one, or replaces it, it waits until the caches of the new one are complete, for 30 s at
+// most; after that the change is made nevertheless, and the type's shards go to replicas
+// that have what it takes. If ctx ends before, nothing is changed. Changes are applied one
+// after the other.
 //
 // It does not wait until what was removed has returned: see [Controller.Done].
 func (g *Group) Apply(ctx context.Context, c Change) error {
@@ -89,7 +90,7 @@ func (g *Group) Apply(ctx context.Context, c Change) error {
 func (g *Group) replace(ctx context.Context, kept, added, removed roster) error {
 	added.succeed(g.unfinished(removed))
 	if g.running() {
-		if err := awaitCaches(ctx, added.inPlaceOf(removed)); err != nil {
+		if err := awaitCaches(ctx, added.joining(g.current())); err != nil {
 			return fmt.Errorf("group %q: %w", g.opts.Name, err)
 		}
 	}
@@ -99,6 +100,7 @@ func (g *Group) replace(ctx context.Context, kept, added, removed roster) error 
 		return fmt.Errorf("group %q: %w", g.opts.Name, errOver)
 	}
 	g.roster = roster{controllers: slices.Concat(kept.controllers, added.controllers), roles: slices.Concat(kept.roles, added.roles)}
+	added.inherit(removed)
 	for _, s := range removed.services() {
 		g.dismiss(s)
 	}
@@ -138,11 +140,12 @@ func (g *Group) dismiss(s *service) {
 // observe has those controllers look at their objects that want to; g.mu is held.
 func (g *Group) observe(controllers []*controller) {
 	for _, c := range controllers {
-		if c.seen == nil || g.loops == nil {
+		if c.seen == nil || g.loops == nil || !c.service.enter() {
 			continue
 		}
 		base := g.base
 		g.loops.Go(func() error {
+			defer c.service.leave()
 			defer context.AfterFunc(c.service.over, c.seen.queue.ShutDown)()
 			return c.seen.run(base, c.Observe)
 		})
@@ -183,15 +186,31 @@ func (r roster) succeed(unfinished []*service) {
 	}
 }
 
-// inPlaceOf are the controllers that replace one.
-func (r roster) inPlaceOf(removed roster) []*controller {
+// joining are the controllers of types that another has, too: what they cannot do is
+// not done of the whole type.
+func (r roster) joining(others roster) []*controller {
 	var all []*controller
 	for _, c := range r.controllers {
-		if slices.ContainsFunc(removed.controllers, func(old *controller) bool { return old.service.name == c.service.name }) {
+		if slices.ContainsFunc(others.controllers, func(other *controller) bool { return other.family == c.family }) {
 			all = append(all, c)
 		}
 	}
 	return all
+}
+
+// inherit has the controllers remember the deletions that those of their name do.
+func (r roster) inherit(removed roster) {
+	for _, c := range r.controllers {
+		for _, old := range removed.controllers {
+			if old.service.name == c.service.name {
+				old.mu.Lock()
+				c.mu.Lock() // of nobody yet who could take them the other way round
+				c.list.Inherit(&old.list)
+				c.mu.Unlock()
+				old.mu.Unlock()
+			}
+		}
+	}
 }
 
 // awaitCaches waits until the caches of all are complete, or for long enough. It

@@ -72,8 +72,9 @@ type Controller struct {
 	// MinBackoff and MaxBackoff bound the wait after a failed reconcile, which
 	// doubles with every failure of that key. Defaults 50 ms and 1 minute.
 	MinBackoff, MaxBackoff time.Duration
-	// Done, if set, is called once when none of the functions above is called any
-	// more: after the controller was removed, or at the end of [Group.Run].
+	// Done, if set, is called once when neither Reconcile nor Observe is called any
+	// more: after the controller was removed, or at the end of [Group.Run]. A call of
+	// the other functions that is under way may return later.
 	Done func()
 }
 

@@ -71,7 +71,9 @@ func (g *Group) failures(ctx context.Context, waiting map[*controller]cacheWait)
 	if problem := g.reportedProblem(); problem != "" {
 		all[lease.ProblemOfReplica] = problem
 	}
-	for _, c := range g.current().controllers {
+	controllers := g.current().controllers
+	maps.DeleteFunc(waiting, func(c *controller, _ cacheWait) bool { return !slices.Contains(controllers, c) })
+	for _, c := range controllers {
 		reason := shorten(c.unsynced())
 		w := waiting[c]
 		if reason != w.reason {

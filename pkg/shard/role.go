@@ -65,6 +65,10 @@ func (r *role) of() *service { return r.service }
 // tenure's first word.
 func (r *role) lead(t *stint) {
 	ctx := t.taking
+	if t.id.Bucket.Of > 1 {
+		<-ctx.Done() // of a type that had this name, and was divided: the role is in one piece
+		return
+	}
 	defer r.problems.clear(t.id)
 	select {
 	case r.running <- struct{}{}:
