@@ -10,13 +10,19 @@ import (
 )
 
 // connections bounds how many there are. A new one above the limit takes the place of one
-// that is idle, so that nobody keeps probes out by connecting and keeping still; if all
-// are busy, it is closed.
+// that is idle, or has not said anything yet, else of the oldest: a probe is answered
+// within milliseconds, so nobody keeps probes out by holding on to connections.
 type connections struct {
 	limit int
 
 	mu   sync.Mutex
-	idle map[net.Conn]bool // all that are open
+	next uint64
+	open map[net.Conn]connection
+}
+
+type connection struct {
+	number uint64 // in the order in which they came
+	busy   bool   // a request is being served
 }
 
 // changed is an [http.Server.ConnState].
@@ -25,28 +31,29 @@ func (c *connections) changed(conn net.Conn, state http.ConnState) {
 	defer c.mu.Unlock()
 	switch state {
 	case http.StateNew:
-		if len(c.idle) >= c.limit && !c.makeRoom() {
-			_ = conn.Close() // its StateClosed follows
-			return
+		if len(c.open) >= c.limit {
+			c.makeRoom()
 		}
-		c.idle[conn] = false
+		c.next++
+		c.open[conn] = connection{number: c.next}
 	case http.StateActive, http.StateIdle:
-		if _, counted := c.idle[conn]; counted {
-			c.idle[conn] = state == http.StateIdle
+		if one, counted := c.open[conn]; counted {
+			one.busy = state == http.StateActive
+			c.open[conn] = one
 		}
 	case http.StateHijacked, http.StateClosed:
-		delete(c.idle, conn)
+		delete(c.open, conn)
 	}
 }
 
-// makeRoom closes a connection that is idle, if there is one.
-func (c *connections) makeRoom() bool {
-	for conn, idle := range c.idle {
-		if idle {
-			_ = conn.Close()
-			delete(c.idle, conn)
-			return true
+// makeRoom closes the oldest connection of those that are not busy, or else of all.
+func (c *connections) makeRoom() {
+	var oldest net.Conn
+	for conn, one := range c.open {
+		if oldest == nil || c.open[oldest].busy && !one.busy || c.open[oldest].busy == one.busy && one.number < c.open[oldest].number {
+			oldest = conn
 		}
 	}
-	return false
+	delete(c.open, oldest)
+	_ = oldest.Close()
 }

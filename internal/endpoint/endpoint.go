@@ -157,7 +157,7 @@ func (e *Endpoint) serve(server *http.Server) error {
 
 // server has no ReadTimeout: it would end streams, by cancelling their requests.
 func (e *Endpoint) server(base context.Context) *http.Server {
-	open := &connections{limit: maxConnections, idle: map[net.Conn]bool{}}
+	open := &connections{limit: maxConnections, open: map[net.Conn]connection{}}
 	s := &http.Server{
 		Handler:           e.handler,
 		ReadHeaderTimeout: headerTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,

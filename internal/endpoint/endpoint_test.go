@@ -27,6 +27,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr/funcr"
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
@@ -259,7 +260,7 @@ func TestConnectionsHaveALimit(t *testing.T) {
 		_, err := c.Read(make([]byte, 1))
 		return err == io.EOF
 	}
-	c := &connections{limit: 2, idle: map[net.Conn]bool{}}
+	c := &connections{limit: 2, open: map[net.Conn]connection{}}
 	busy, busyPeer := dial()
 	idle, idlePeer := dial()
 	for _, conn := range []net.Conn{busy, idle} {
@@ -273,19 +274,50 @@ func TestConnectionsHaveALimit(t *testing.T) {
 		t.Error("the new one was to take the place of the one that is idle")
 	}
 	c.changed(idle, http.StateClosed)
+	c.changed(probe, http.StateActive)
 	late, latePeer := dial()
 	c.changed(late, http.StateNew)
 	c.changed(late, http.StateActive) // the server may not have noticed yet
-	if !closed(latePeer) || len(c.idle) != 2 {
-		t.Errorf("of 3 connections that are busy %d are there", len(c.idle))
+	if closed(latePeer) || !closed(busyPeer) || len(c.open) != 2 {
+		t.Errorf("the newest of 3 was to take the place of the oldest that is busy; %d are there", len(c.open))
 	}
-	c.changed(late, http.StateClosed)
+	c.changed(busy, http.StateActive) // the server may not have noticed yet
 	c.changed(busy, http.StateClosed)
+	c.changed(late, http.StateClosed)
 	next, nextPeer := dial()
 	c.changed(next, http.StateNew)
 	if closed(nextPeer) {
 		t.Error("there was room for one more")
 	}
+}
+
+// Somebody who connects and says nothing does not keep a kubelet out.
+func TestSilentConnectionsKeepNoProbeOut(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := New(Options{Listener: l, Gatherer: prometheus.NewRegistry()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- e.Run(ctx) }()
+	defer func() { cancel(); <-ended }()
+	for range maxConnections {
+		c, err := net.Dial("tcp", e.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+	}
+	client := &http.Client{Timeout: 3 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Get("http://" + e.Addr() + "/livez")
+	if err != nil {
+		t.Fatalf("a probe gets no answer: %v", err)
+	}
+	resp.Body.Close()
 }
 
 // pair writes a certificate and its key, valid for so long from now on.

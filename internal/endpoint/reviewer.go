@@ -41,14 +41,21 @@ const (
 	// What strangers can make this replica ask of the API server, per second and at once.
 	reviewsPerSecond = 10
 	maxReviews       = 20
+
+	// knownTTL is for how long a token that was good is asked about at a pace of its own,
+	// which whoever invents tokens does not use up.
+	knownTTL = time.Hour
 )
 
 // Reviewer asks the API server who sends a request (TokenReview), and whether he may
 // (SubjectAccessReview, of the path, for the verb get).
 type Reviewer struct {
-	tokens authenticationclient.TokenReviewInterface
-	access authorizationclient.SubjectAccessReviewInterface
-	pace   flowcontrol.RateLimiter
+	tokens  authenticationclient.TokenReviewInterface
+	access  authorizationclient.SubjectAccessReviewInterface
+	pace    flowcontrol.RateLimiter // for what nobody has vouched for
+	vouched flowcontrol.RateLimiter // for tokens that were good, and what their users may do
+
+	known *cache.LRUExpireCache // digest of a token that was good
 
 	users     *cache.LRUExpireCache // digest of a token -> authenticationv1.UserInfo
 	strangers *cache.LRUExpireCache // digest of a token that nobody has
@@ -74,8 +81,10 @@ func NewReviewer(cfg *rest.Config) (*Reviewer, error) {
 func newReviewer(tokens authenticationclient.TokenReviewInterface, access authorizationclient.SubjectAccessReviewInterface) *Reviewer {
 	return &Reviewer{
 		tokens: tokens, access: access,
-		pace:  flowcontrol.NewTokenBucketRateLimiter(reviewsPerSecond, maxReviews),
-		users: cache.NewLRUExpireCache(maxRemembered), strangers: cache.NewLRUExpireCache(maxRemembered), verdicts: cache.NewLRUExpireCache(maxRemembered),
+		pace:    flowcontrol.NewTokenBucketRateLimiter(reviewsPerSecond, maxReviews),
+		vouched: flowcontrol.NewTokenBucketRateLimiter(reviewsPerSecond, maxReviews),
+		known:   cache.NewLRUExpireCache(maxRemembered),
+		users:   cache.NewLRUExpireCache(maxRemembered), strangers: cache.NewLRUExpireCache(maxRemembered), verdicts: cache.NewLRUExpireCache(maxRemembered),
 	}
 }
 
@@ -152,7 +161,11 @@ func (v *Reviewer) authenticate(ctx context.Context, token string) (user authent
 	if _, ok := v.strangers.Get(digest); ok {
 		return user, errStranger
 	}
-	if !v.pace.TryAccept() {
+	pace := v.pace
+	if _, was := v.known.Get(digest); was {
+		pace = v.vouched
+	}
+	if !pace.TryAccept() {
 		return user, errBusy
 	}
 	review := &authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: token}}
@@ -161,10 +174,12 @@ func (v *Reviewer) authenticate(ctx context.Context, token string) (user authent
 	case err != nil:
 		return user, fmt.Errorf("asking whose token it is: %w", err)
 	case !answer.Status.Authenticated:
+		v.known.Remove(digest)
 		v.strangers.Add(digest, true, noTTL)
 		return user, errStranger
 	}
 	v.users.Add(digest, answer.Status.User, yesTTL)
+	v.known.Add(digest, true, knownTTL)
 	return answer.Status.User, nil
 }
 
@@ -187,7 +202,7 @@ func (v *Reviewer) authorize(ctx context.Context, user authenticationv1.UserInfo
 	if known, ok := v.verdicts.Get(digest); ok {
 		return known.(bool), nil
 	}
-	if !v.pace.TryAccept() {
+	if !v.vouched.TryAccept() {
 		return false, errBusy
 	}
 	answer, err := v.access.Create(ctx, review, metav1.CreateOptions{})

@@ -226,3 +226,34 @@ func TestReviewHasATimeOut(t *testing.T) {
 		}
 	})
 }
+
+// Whoever invents tokens does not keep out those that the API server has known all along.
+func TestInventedTokensKeepNoScraperOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := &authority{rights: map[string]bool{"prometheus /metrics": true}}
+		h := guarded(a)
+		scrape := func(token string) int {
+			r := httptest.NewRequest("GET", "/metrics", nil)
+			r.Header.Set("Authorization", "Bearer "+token)
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, r)
+			return w.Code
+		}
+		if code := scrape("prometheus:x"); code != http.StatusOK {
+			t.Fatalf("%d", code)
+		}
+		refused := 0
+		for i := range 600 { // a scrape every 15 s, and 100 invented tokens a second, for a minute and more
+			for j := range 25 {
+				scrape(fmt.Sprintf("invented-%d-%d", i, j))
+			}
+			if i%60 == 59 && scrape("prometheus:x") != http.StatusOK {
+				refused++
+			}
+			time.Sleep(250 * time.Millisecond)
+		}
+		if refused > 0 {
+			t.Errorf("%d of 10 scrapes were refused", refused)
+		}
+	})
+}

@@ -200,6 +200,7 @@ func newReloadMetrics(r prometheus.Registerer, group string) *reloadMetrics {
 		at:         prometheus.NewGauge(opts("config_last_reload_success_timestamp_seconds", "When a configuration file last came into force, in seconds since 1970.")),
 		info:       prometheus.NewGaugeVec(opts("config_info", "1, with the beginning of the SHA-256 of the configuration file that is in force."), []string{"hash"}),
 	}
+	m.successful.Set(1) // what the replica was made with
 	r.MustRegister(m.successful, m.at, m.info)
 	return m
 }

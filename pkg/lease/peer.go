@@ -243,15 +243,18 @@ func (e *Election) leave() {
 	}
 }
 
+// wordPatience is how long a leaver waits for the word of it to be heard, of the time
+// that it has to leave.
+const wordPatience = time.Second
+
 // knownToLeave tells whether the group's watch shows that this replica leaves. Whoever
 // was given its shards before would see a member that holds nothing, and give it some
-// back: to a session that ends. It does not wait for that longer than one heartbeat
-// from the next.
+// back: to a session that ends.
 func (e *Election) knownToLeave() bool {
 	if own := e.view.leases[e.own]; own != nil && own.member.Holder == e.Identity() && own.member.Leaving {
 		return true
 	}
-	until := e.leavingSince.Add(e.cfg.Timings.RenewInterval)
+	until := e.leavingSince.Add(wordPatience)
 	if e.now < until {
 		e.wakeAt(until)
 	}

@@ -59,7 +59,8 @@ func (g *Group) AddRole(r Role) error {
 // that have what it takes. If ctx ends before, nothing is changed. Changes are applied one
 // after the other.
 //
-// It does not wait until what was removed has returned: see [Controller.Done].
+// It does not wait until what was removed has returned: see [Controller.Done], which must
+// not change the group itself.
 func (g *Group) Apply(ctx context.Context, c Change) error {
 	select {
 	case g.changing <- struct{}{}:
@@ -94,15 +95,29 @@ func (g *Group) replace(ctx context.Context, kept, added, removed roster) error 
 			return fmt.Errorf("group %q: %w", g.opts.Name, err)
 		}
 	}
+	unused, err := g.put(kept, added, removed)
+	for _, s := range unused {
+		s.release()
+	}
+	return err
+}
+
+// put changes the roster. It returns what was removed before it has ever worked.
+func (g *Group) put(kept, added, removed roster) (unused []*service, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.over { // meanwhile
-		return fmt.Errorf("group %q: %w", g.opts.Name, errOver)
+		return nil, fmt.Errorf("group %q: %w", g.opts.Name, errOver)
 	}
 	g.roster = roster{controllers: slices.Concat(kept.controllers, added.controllers), roles: slices.Concat(kept.roles, added.roles)}
 	added.inherit(removed)
 	for _, s := range removed.services() {
-		g.dismiss(s)
+		s.end()
+		if g.loops == nil {
+			unused = append(unused, s)
+		} else {
+			g.dismiss(s)
+		}
 	}
 	for t := range g.tenures {
 		for _, d := range added.duties(t.term.record.Family) {
@@ -110,17 +125,11 @@ func (g *Group) replace(ctx context.Context, kept, added, removed roster) error 
 		}
 	}
 	g.observe(added.controllers)
-	return nil
+	return unused, nil
 }
 
-// dismiss retires a duty, and gives back what it has borrowed once it has ended; g.mu
-// is held.
+// dismiss gives back what a duty has borrowed, once it has ended; g.mu is held.
 func (g *Group) dismiss(s *service) {
-	s.end()
-	if g.loops == nil {
-		s.release() // it has never worked
-		return
-	}
 	g.retiring = append(g.retiring, s)
 	base := g.base
 	g.loops.Go(func() error {

@@ -6,6 +6,7 @@ package shard
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -14,7 +15,10 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	dynamicfake "k8s.io/client-go/dynamic/fake"
+	clienttesting "k8s.io/client-go/testing"
 )
 
 // gizmos are a type that the API server does not serve.
@@ -294,5 +298,173 @@ func TestApplyDoesNotWaitForCachesForGood(t *testing.T) {
 		}
 		c.eventually(5*time.Second, "it gives away what it cannot do", func() bool { return len(m.holds()) == 0 })
 		c.stop(m)
+	})
+}
+
+// What was replaced must not be kept for as long as the process runs.
+func TestReportForgetsWhatWasReplaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t)
+		m := c.prepare("a")
+		waiting := map[*controller]cacheWait{}
+		if err := m.Add(c.works("a", widgets, quick)); err != nil {
+			t.Fatal(err)
+		}
+		for range 100 {
+			m.failures(t.Context(), waiting)
+			if err := m.Apply(t.Context(), Change{RemoveControllers: []ControllerName{nameOf(widgets)}, AddControllers: []Controller{c.works("a", widgets, quick)}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		m.failures(t.Context(), waiting)
+		if len(waiting) != 1 {
+			t.Errorf("the report loop keeps %d controllers, of which one is there", len(waiting))
+		}
+	})
+}
+
+// Done says that Observe is not called any more.
+func TestDoneComesAfterObserve(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, object(widgets, "w"))
+		m := c.prepare("a")
+		var observing, done atomic.Bool
+		old := c.works("a", widgets, quick)
+		old.Observe = func(context.Context, Key) {
+			observing.Store(true)
+			time.Sleep(20 * time.Second)
+			observing.Store(false)
+		}
+		old.Done = func() {
+			if observing.Load() {
+				t.Error("Done is called while Observe runs")
+			}
+			done.Store(true)
+		}
+		if err := m.Add(old); err != nil {
+			t.Fatal(err)
+		}
+		m.run()
+		c.eventually(firstStart, "it observes", func() bool { return c.reconciles("a", "widgets/w") == 1 && observing.Load() })
+		if err := m.Apply(t.Context(), Change{RemoveControllers: []ControllerName{nameOf(widgets)}}); err != nil {
+			t.Fatal(err)
+		}
+		c.eventually(30*time.Second, "done", done.Load)
+		c.stop(m)
+	})
+}
+
+// slowGadgets is a cluster in which a list of gadgets takes a second.
+func slowGadgets(t *testing.T, objects ...runtime.Object) *cluster {
+	c := newCluster(t, objects...)
+	c.objects.(*dynamicfake.FakeDynamicClient).PrependReactor("list", "gadgets", func(clienttesting.Action) (bool, runtime.Object, error) {
+		time.Sleep(time.Second)
+		return false, nil, nil
+	})
+	return c
+}
+
+func TestAddingToATypeKeepsItsShards(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		remove []ControllerName
+	}{
+		{"another controller of the type", nil},
+		{"the same one by another name", []ControllerName{nameOf(widgets)}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := slowGadgets(t, object(widgets, "w"))
+				m := c.prepare("a")
+				if err := m.Add(c.works("a", widgets, quick)); err != nil {
+					t.Fatal(err)
+				}
+				m.run()
+				c.eventually(firstStart, "it is reconciled", func() bool { return c.reconciles("a", "widgets/w") == 1 })
+				before := m.epochs()["widgets.example.com"]
+				second := c.works("b", widgets, quick)
+				second.Name = "second"
+				second.Watches = []Watch{{Resource: gadgets, Keys: keysOfNothing}}
+				if err := m.Apply(t.Context(), Change{RemoveControllers: tc.remove, AddControllers: []Controller{second}}); err != nil {
+					t.Fatal(err)
+				}
+				c.eventually(10*time.Second, "the second reconciles it", func() bool { return c.reconciles("b", "widgets/w") > 0 })
+				if after := m.epochs()["widgets.example.com"]; after != before {
+					t.Errorf("the epoch went from %d to %d: the shard was given away", before, after)
+				}
+				c.stop(m)
+			})
+		})
+	}
+}
+
+// An object without a finalizer that was deleted right before its controller was
+// replaced is reconciled once more.
+func TestReplacementReplaysDeletions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, object(widgets, "w"))
+		m := c.prepare("a")
+		fail := func(context.Context, Key) error {
+			if c.reconciles("a", "widgets/w") > 0 {
+				return fmt.Errorf("the webhook's address is wrong")
+			}
+			return nil
+		}
+		if err := m.Add(c.works("a", widgets, fail)); err != nil {
+			t.Fatal(err)
+		}
+		m.run()
+		c.eventually(firstStart, "it is reconciled", func() bool { return c.reconciles("a", "widgets/w") == 1 })
+		if err := c.objects.Resource(widgets).Namespace("ns").Delete(t.Context(), "w", metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		if err := m.Apply(t.Context(), Change{RemoveControllers: []ControllerName{nameOf(widgets)}, AddControllers: []Controller{c.works("new", widgets, quick)}}); err != nil {
+			t.Fatal(err)
+		}
+		c.eventually(30*time.Second, "the deletion is reconciled by the next one", func() bool { return c.reconciles("new", "widgets/w") > 0 })
+		c.stop(m)
+	})
+}
+
+// A role that takes the name of a type which was divided runs once all the same.
+func TestRoleAfterADividedType(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t)
+		core := schema.GroupVersionResource{Version: "v1", Resource: "widgets"}
+		c.objects = dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), map[schema.GroupVersionResource]string{core: "WidgetList"})
+		var members []*member
+		for _, name := range []string{"a", "b"} {
+			m := c.prepare(name)
+			one := c.works(name, core, quick)
+			one.Buckets = 4
+			if err := m.Add(one); err != nil {
+				t.Fatal(err)
+			}
+			m.run()
+			members = append(members, m)
+		}
+		c.eventually(2*firstStart, "each holds two", func() bool { return len(members[0].holds()) == 2 && len(members[1].holds()) == 2 })
+		var running, most atomic.Int32
+		for _, m := range members {
+			if err := m.Apply(t.Context(), Change{
+				RemoveControllers: []ControllerName{nameOf(core)},
+				AddRoles: []Role{{Name: "widgets", Run: func(ctx context.Context) error {
+					if n := running.Add(1); n > most.Load() {
+						most.Store(n)
+					}
+					defer running.Add(-1)
+					<-ctx.Done()
+					return nil
+				}}},
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(time.Minute)
+		if n := most.Load(); n != 1 {
+			t.Errorf("the role ran on %d replicas at a time", n)
+		}
+		c.stop(members...)
 	})
 }

@@ -183,6 +183,9 @@ func (g *Group) Run(ctx context.Context) error {
 
 	g.leaveObituary(ctx)
 	if err := g.join(ctx); err != nil {
+		g.mu.Lock()
+		g.over = true
+		g.mu.Unlock()
 		g.releaseAll()
 		return err
 	}

@@ -22,10 +22,10 @@ type handler Group
 // Granted starts a tenure of the shard.
 func (h *handler) Granted(record lease.Term, v *lease.Validity) {
 	g := (*Group)(h)
-	g.metrics.granted(record)
 	g.recorder.acquired(record)
 	g.mu.Lock()
 	g.granted++
+	g.metrics.granted(record) // under the lock: that an earlier term of the shard has drained must not come after
 	t := newTenure(g.base, g.granted, record, v)
 	t.onFirst = func(at time.Time) { g.metrics.began(record, at) }
 	g.tenures[t] = true
@@ -49,8 +49,8 @@ func (g *Group) serve(t *tenure) {
 	g.mu.Lock()
 	delete(g.tenures, t)
 	held := g.tenureOf(func(other *tenure) bool { return other.term.Shard() == t.term.Shard() }) != nil
-	g.mu.Unlock()
 	g.metrics.drained(t.term.Shard(), drained, held)
+	g.mu.Unlock()
 	g.driver.Drained(t.term.record, t.term.wrote())
 }
 
