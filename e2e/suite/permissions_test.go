@@ -240,7 +240,7 @@ func (c *cluster) checkMissed(ctx context.Context, file string, less *grant, mis
 	out, err := cmd.CombinedOutput()
 	text := string(out)
 	if code := cmd.ProcessState.ExitCode(); code != 1 || strings.Count(text, "\n- ") != 1 ||
-		!strings.Contains(text, "\n"+missing) || !strings.Contains(text, "apply what `shardctl rbac FILE` prints") {
+		!strings.Contains(text, "\n"+missing) || !strings.Contains(text, "Apply what `shardctl rbac FILE` prints") {
 		return fmt.Errorf("it ended with %d (%v), want 1 and a message with %q and no other permission; it said:\n%s", code, err, missing, text)
 	}
 	return nil

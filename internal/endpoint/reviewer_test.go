@@ -233,7 +233,7 @@ func TestInventedTokensKeepNoScraperOut(t *testing.T) {
 		a := &authority{rights: map[string]bool{"prometheus /metrics": true}}
 		h := guarded(a)
 		scrape := func(token string) int {
-			r := httptest.NewRequest("GET", "/metrics", nil)
+			r := httptest.NewRequest(http.MethodGet, "/metrics", nil)
 			r.Header.Set("Authorization", "Bearer "+token)
 			w := httptest.NewRecorder()
 			h.ServeHTTP(w, r)

@@ -81,7 +81,7 @@ func (c roleChange) names(what kindOfChange) []string {
 	if what == onlyRemoved {
 		roles, others = c.removed, c.added
 	}
-	var names []string
+	names := []string{} // null in a log says less
 	for _, role := range roles {
 		both := slices.ContainsFunc(others, func(other config.Role) bool { return other.Name == role.Name })
 		if both == (what == changed) {

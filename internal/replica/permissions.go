@@ -226,8 +226,9 @@ func (p *preflight) judge(ctx context.Context, missing []permission) error {
 	if more := len(required) - maxMissingShown; more > 0 {
 		required = append(required[:maxMissingShown], fmt.Sprintf("- and %d more", more))
 	}
-	return fmt.Errorf("permissions are missing: apply what `shardctl rbac FILE` prints, for the service account of this replica; "+
-		"or, if they were granted for some namespaces or names only, use --tolerate-missing-permissions\n%s", strings.Join(required, "\n"))
+	// The list first: what is shown in one line is cut off at its end.
+	return fmt.Errorf("permissions are missing:\n%s\nApply what `shardctl rbac FILE` prints, for the service account of this replica; "+
+		"or, if they were granted for some namespaces or names only, use --tolerate-missing-permissions", strings.Join(required, "\n"))
 }
 
 // sleep returns true after d, or false when ctx ends first.

@@ -106,10 +106,11 @@ func TestPreflightNamesAllThatIsMissing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
 		err := newFlight(allAllowed("get leases", "update leases", "update widgets/status")).check(t.Context())
-		want := "permissions are missing: apply what `shardctl rbac FILE` prints, for the service account of this replica; " +
-			"or, if they were granted for some namespaces or names only, use --tolerate-missing-permissions\n" +
+		want := "permissions are missing:\n" +
 			"- get, update leases.coordination.k8s.io in namespace ns: to lead\n" +
-			"- update widgets.example.com/status in all namespaces: to tell"
+			"- update widgets.example.com/status in all namespaces: to tell\n" +
+			"Apply what `shardctl rbac FILE` prints, for the service account of this replica; " +
+			"or, if they were granted for some namespaces or names only, use --tolerate-missing-permissions"
 		if err == nil || err.Error() != want {
 			t.Errorf("the error is\n%v\nwant\n%s", err, want)
 		}

@@ -71,11 +71,8 @@ func applyAtRandom(t *testing.T, rnd *rand.Rand) {
 				}
 			}
 			u, err := c.objects.Resource(widgets).Namespace("ns").Get(context.Background(), key.Name, metav1.GetOptions{})
-			if err != nil {
-				return nil
-			}
-			if g := u.GetGeneration(); g > seen[i].Load() {
-				seen[i].Store(g)
+			if err == nil { // else it is gone
+				seen[i].Store(max(seen[i].Load(), u.GetGeneration()))
 			}
 			return nil
 		})
