@@ -125,7 +125,7 @@ faults: ## Do harm to replicas and servers, FAULTS times of each kind, and judge
 # docs/benchmarks.md says what the figures mean. BENCHFLAGS='--only handoff' measures
 # one part.
 .PHONY: bench-balance
-bench-balance: ## Measure how shards are shared, handed over and moved (3 minutes, on a quiet machine)
+bench-balance: ## Measure how shards are shared, handed over and moved (10 minutes, on a quiet machine)
 	cd e2e && go run ./cmd/benchbalance $(BENCHFLAGS)
 
 .PHONY: lint
