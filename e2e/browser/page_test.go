@@ -259,6 +259,37 @@ func TestKeyboard(t *testing.T) {
 	}
 }
 
+// A shard that no member serves any more is there, but no alarm; and a member that reports
+// a problem is told of at the top.
+func TestWhatIsNoAlarmAndWhatIs(t *testing.T) {
+	needChrome(t)
+	s := scene.New()
+	s.Join("ann")
+	s.Make("a", "b")
+	s.Claim("b", "ann")
+	s.Annotate(scene.Member("ann"), lease.AnnotationServes, "b")
+	beat(t, s, "ann")
+	tb := open(t, serve(t, s).URL, desktop)
+	tb.await(t, "the shards are there", `document.querySelectorAll("tr.shard").length === 2`)
+	for selector, want := range map[string]string{
+		"#tile-shards": "1 / 1", "#tile-members": "all of them", "#attention-count": "0", "tr.shard[data-shard=a]": "unserved",
+	} {
+		if got := tb.text(t, selector); !strings.Contains(got, want) {
+			t.Errorf("%s reads %q, want %q", selector, got, want)
+		}
+	}
+	if !eval[bool](t, tb, `document.querySelector("#shares .none, .is-unheld, .pill.unheld") === null && !document.title.includes("unheld")`) {
+		t.Error("a shard that is unserved is told of as if it were unheld")
+	}
+	if !eval[bool](t, tb, `document.querySelector(".pill.unserved").getBoundingClientRect().right <= document.querySelector(".is-unserved .nobody").getBoundingClientRect().left - 8`) {
+		t.Error("the state reaches into the next column")
+	}
+	s.Annotate(scene.Member("ann"), lease.AnnotationProblems, `{"-":"the configuration was refused"}`)
+	tb.await(t, "the problem is told at the top", `document.querySelector("#tile-members.warn .note")?.innerText === "1 with a problem"`)
+	s.Annotate(scene.Member("ann"), lease.AnnotationServes, "a,b")
+	tb.await(t, "it is to be held again", `document.querySelector("#tile-shards").innerText.includes("1 / 2") && document.querySelector("tr.shard").matches("[data-shard=a].is-unheld")`)
+}
+
 // typeText types into a field.
 func (tb *tab) typeText(t *testing.T, selector, text string) {
 	t.Helper()

@@ -53,6 +53,7 @@ func TestReplicas(t *testing.T) {
 	t.Run("a replica is killed", func(t *testing.T) { testKill(t, f, tb) })
 	t.Run("a shard is moved", func(t *testing.T) { testMove(t, f, tb) })
 	t.Run("the API server does not answer", func(t *testing.T) { testAPIServerHangs(t, plane, f, tb) })
+	t.Run("a replica leaves", func(t *testing.T) { testReplicaLeaves(t, f, tb) })
 	if !eval[bool](t, tb, `window.sameDocument === 1`) {
 		t.Error("the page was loaded again")
 	}
@@ -171,6 +172,26 @@ func testAPIServerHangs(t *testing.T, plane *controlplane.ControlPlane, f *fleet
 	tb.await(t, "the view is current again", `document.body.dataset.view === "current" && document.querySelector("#notice-view").hidden`)
 	await(t, f, "two replicas to share the shards", fleet.Held(buckets))
 	tb.await(t, "all is held", `document.querySelector("#tile-shards").innerText.includes("`+allHeld+`")`)
+}
+
+// testReplicaLeaves has a replica leave, as when its Pod is deleted: that is told as what it
+// is, however fast it was.
+func testReplicaLeaves(t *testing.T, f *fleet.Fleet, tb *tab) {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if exit, err := f.Replica("three").Terminate(ctx); err != nil || exit.Code != 0 {
+		t.Fatalf("the replica ended with %d: %v", exit.Code, err)
+	}
+	ofThree := func(kinds string) string {
+		return fmt.Sprintf(`[...document.querySelectorAll('.entry.of-member:is(%s)')].some((e) => e.querySelector(".subject").innerText === "three")`, kinds)
+	}
+	tb.await(t, "it is told that it left", ofThree(`[data-kind="left"]`))
+	if eval[bool](t, tb, ofThree(`[data-kind="vanished"], [data-kind="ended"], [data-kind="lapsed"]`)) {
+		t.Error("the timeline tells of a loss")
+	}
+	if eval[bool](t, tb, `document.querySelector('.entry[data-kind="taken-over"][data-from="three"]') !== null`) {
+		t.Error("the timeline tells of a take-over")
+	}
 }
 
 // testReplicaEnds ends the replica that serves the page.

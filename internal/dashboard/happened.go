@@ -29,25 +29,34 @@ func memberEntries(before, now status.Status, bereft map[string]bool) (befell, g
 	for _, m := range now.Members {
 		was, known := old[m.Lease]
 		delete(old, m.Lease)
-		if kind := memberKind(was, m, known, bereft[m.Identity]); kind != "" {
-			e := Entry{Kind: kind, Member: m.Pod}
-			if kind == Lapsed || kind == Ended {
-				e.Shards = was.Shards
-			}
+		e := Entry{Kind: memberKind(was, m, known, bereft[m.Identity]), Member: m.Pod}
+		switch e.Kind {
+		case "":
+		case Left:
+			gone = append(gone, e)
+		case Lapsed, Ended:
+			e.Shards = was.Shards
+			befell = append(befell, e)
+		default:
 			befell = append(befell, e)
 		}
 	}
 	for _, m := range before.Members {
-		if _, is := old[m.Lease]; !is || m.State == status.Ended {
-			continue
+		if _, is := old[m.Lease]; is && m.State != status.Ended {
+			gone = append(gone, goneEntry(m, bereft[m.Identity]))
 		}
-		e := Entry{Kind: Vanished, Member: m.Pod, Shards: m.Shards}
-		if m.State == status.Leaving && !bereft[m.Identity] { // it said so, then ended: both between two looks
-			e = Entry{Kind: Left, Member: m.Pod}
-		}
-		gone = append(gone, e)
 	}
 	return befell, gone
+}
+
+// goneEntry tells of a member whose Lease is gone. A replica removes it at the end of a
+// leave, which takes less time than there is between two looks: so that it left is seen
+// by what became of its shards, not by its word that it does.
+func goneEntry(m status.Member, bereft bool) Entry {
+	if bereft || m.State == status.Lapsed && !m.Leaving {
+		return Entry{Kind: Vanished, Member: m.Pod, Shards: m.Shards}
+	}
+	return Entry{Kind: Left, Member: m.Pod}
 }
 
 // memberKind is what befell a member, empty if nothing did.
@@ -61,7 +70,7 @@ func memberKind(was, m status.Member, known, bereft bool) Kind {
 		return Rejoined
 	case was.State == m.State:
 		return ""
-	case m.State == status.Ended && was.State == status.Leaving && !bereft:
+	case m.State == status.Ended && m.Leaving && !bereft: // others who end a session leave the rest of its record as it was
 		return Left
 	case m.State == status.Ended:
 		return Ended

@@ -81,10 +81,12 @@ type Summary struct {
 	// are ready to hold shards and whose sessions go on.
 	Members      int `json:"members"`
 	MembersReady int `json:"membersReady"`
-	Shards       int `json:"shards"`
-	ShardsHeld   int `json:"shardsHeld"`
+	// Shards are all but those that are unserved, ShardsHeld those that are held.
+	Shards     int `json:"shards"`
+	ShardsHeld int `json:"shardsHeld"`
 	// Imbalance is by which share of the mean the most loaded member exceeds it, of
-	// the ready members of the newest revision; 0 is even.
+	// the ready members of the newest revision, by weight: a shard's load, and a
+	// twentieth of a worker besides. 0 is even. It is the metric load_imbalance_ratio.
 	Imbalance float64 `json:"imbalance"`
 	// Moves is how often in the last 15 minutes a shard came to another member than
 	// its last, as far as this replica has seen.
@@ -131,4 +133,7 @@ type Shard struct {
 	// Load is how many thousandths of a worker it keeps busy.
 	Load    int64  `json:"load"`
 	Problem string `json:"problem,omitempty"`
+	// Unserved: it is unheld, and no member there is serves its type or role: it waits
+	// for nobody.
+	Unserved bool `json:"unserved,omitempty"`
 }

@@ -125,7 +125,7 @@ func (o *observer) snapshot(group status.Status, view View, moved int, now time.
 		s.Shards = append(s.Shards, Shard{
 			Name: sh.Name, Resource: sh.Resource, Bucket: sh.Bucket, Holder: status.PodOf(sh.Holder), Identity: sh.Holder,
 			Epoch: sh.Epoch, State: string(sh.State), Since: since, UnheldSince: milliseconds(o.unheld[sh.Name]),
-			Pin: sh.Preferred, Load: sh.Load, Problem: sh.Problem,
+			Pin: sh.Preferred, Load: sh.Load, Problem: sh.Problem, Unserved: sh.Unserved,
 		})
 	}
 	return s

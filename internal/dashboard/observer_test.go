@@ -134,43 +134,69 @@ func TestHeldSince(t *testing.T) {
 }
 
 func TestSummary(t *testing.T) {
-	live := func(revision, load int64) status.Member {
-		return status.Member{State: status.Live, Ready: true, Revision: revision, Load: load}
+	member := func(state string, ready bool, identity string) status.Member {
+		return status.Member{Identity: identity, State: state, Ready: ready}
 	}
-	other := func(state string, ready bool, load int64) status.Member {
-		return status.Member{State: state, Ready: ready, Revision: 9, Load: load}
+	ann, bob := member(status.Live, true, "ann"), member(status.Live, true, "bob")
+	held := func(holder string, load int64) status.Shard {
+		return status.Shard{State: status.Held, Holder: holder, Load: load}
 	}
+	state := func(s status.State) status.Shard { return status.Shard{State: s} }
 	for _, tc := range []struct {
 		name    string
 		members []status.Member
-		shards  []status.State
+		shards  []status.Shard
 		want    Summary
 	}{
 		{"nothing", nil, nil, Summary{}},
-		{"even", []status.Member{live(1, 500), live(1, 500)}, []status.State{status.Held, status.Pinned}, Summary{Members: 2, MembersReady: 2, Shards: 2, ShardsHeld: 2}},
-		{"idle", []status.Member{live(1, 0), live(1, 0)}, nil, Summary{Members: 2, MembersReady: 2}},
-		{"uneven", []status.Member{live(1, 1500), live(1, 500)}, nil, Summary{Members: 2, MembersReady: 2, Imbalance: 0.5}},
-		{"the newest revision counts, whoever comes first", []status.Member{live(1, 9000), live(2, 300), live(2, 100), live(1, 0)}, nil, Summary{Members: 4, MembersReady: 4, Imbalance: 0.5}},
+		{"even", []status.Member{ann, bob}, []status.Shard{held("ann", 500), held("bob", 500)}, Summary{Members: 2, MembersReady: 2, Shards: 2, ShardsHeld: 2}},
+		{"uneven", []status.Member{ann, bob}, []status.Shard{held("ann", 100), held("bob", 0)}, Summary{Members: 2, MembersReady: 2, Shards: 2, ShardsHeld: 2, Imbalance: 0.5}},
 		{
-			"who gets no shards does not count for balance",
+			"idle shards weigh something",
+			[]status.Member{ann, bob},
+			[]status.Shard{held("ann", 0), held("ann", 0), held("ann", 0), held("bob", 0)},
+			Summary{Members: 2, MembersReady: 2, Shards: 4, ShardsHeld: 4, Imbalance: 0.5},
+		},
+		{
+			"members",
 			[]status.Member{
-				live(1, 100), other(status.Leaving, true, 700), other(status.Cordoned, true, 700), other(status.Lapsed, true, 700),
-				other(status.Ended, false, 700), other(status.Live, false, 700),
+				ann, member(status.Leaving, true, "b"), member(status.Cordoned, true, "c"), member(status.Lapsed, true, "d"),
+				member(status.Ended, false, "e"), member(status.Live, false, "f"),
 			},
-			[]status.State{status.Draining, status.Foreign, status.Unheld},
-			Summary{Members: 5, MembersReady: 3, Shards: 3, ShardsHeld: 2},
+			nil,
+			Summary{Members: 5, MembersReady: 3},
+		},
+		{
+			"shards", nil,
+			[]status.Shard{state(status.Draining), state(status.Foreign), state(status.Pinned), state(status.Unheld), {State: status.Unheld, Unserved: true}},
+			Summary{Shards: 4, ShardsHeld: 3},
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			group := status.Status{Members: tc.members}
-			for _, state := range tc.shards {
-				group.Shards = append(group.Shards, status.Shard{State: state})
-			}
-			if got := summaryOf(group); got != tc.want {
+			if got := summaryOf(status.Status{Members: tc.members, Shards: tc.shards}); got != tc.want {
 				t.Errorf("%+v\nwant %+v", got, tc.want)
 			}
 		})
 	}
+}
+
+// Of the Leases to the message: a shard of which nobody knows is no alarm.
+func TestUnservedShards(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := scene.New()
+		s.Join("ann")
+		s.Make("a", "b")
+		s.Annotate(scene.Member("ann"), lease.AnnotationServes, "b")
+		o := newObserver(optionsFor(s))
+		leases, _ := s.Leases()
+		seen := o.look(leases, true, time.Now())
+		if a, b := seen.Shards[0], seen.Shards[1]; !a.Unserved || a.Problem == "" || b.Unserved || b.Problem != "" {
+			t.Errorf("the shards are %+v, want a unserved and b not", seen.Shards)
+		}
+		if seen.Summary.Shards != 1 || seen.Summary.ShardsHeld != 0 {
+			t.Errorf("%d of %d shards are held, want 0 of 1", seen.Summary.ShardsHeld, seen.Summary.Shards)
+		}
+	})
 }
 
 // Whatever happens, and whatever a reader has missed: the update makes of what it had

@@ -3,11 +3,14 @@
 
 package dashboard
 
-import "github.com/shardctl/shardctl/internal/status"
+import (
+	"github.com/shardctl/shardctl/internal/status"
+	"github.com/shardctl/shardctl/pkg/shard"
+)
 
 // summaryOf counts what is held and who is ready; moves are counted elsewhere.
 func summaryOf(group status.Status) Summary {
-	s := Summary{Shards: len(group.Shards), Imbalance: imbalance(group.Members)}
+	s := Summary{Imbalance: group.Imbalance(shard.IdleWeight)}
 	for _, m := range group.Members {
 		if m.State == status.Ended {
 			continue
@@ -18,28 +21,12 @@ func summaryOf(group status.Status) Summary {
 		}
 	}
 	for _, sh := range group.Shards {
+		if !sh.Unserved {
+			s.Shards++
+		}
 		if sh.State != status.Unheld {
 			s.ShardsHeld++
 		}
 	}
 	return s
-}
-
-// imbalance is by which share of the mean load the most loaded member exceeds it, of
-// those that shards are given to: live, ready, and of the newest revision.
-func imbalance(members []status.Member) float64 {
-	var revision, sum, most, n int64
-	for _, m := range members {
-		if m.State != status.Live || !m.Ready || n > 0 && m.Revision < revision {
-			continue
-		}
-		if n == 0 || m.Revision > revision {
-			revision, sum, most, n = m.Revision, 0, 0, 0
-		}
-		sum, most, n = sum+m.Load, max(most, m.Load), n+1
-	}
-	if sum <= 0 {
-		return 0
-	}
-	return float64(most)*float64(n)/float64(sum) - 1
 }

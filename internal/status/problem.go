@@ -114,15 +114,27 @@ func (r report) said() string { return r.by.Pod + ": " + r.text }
 
 // explain says of shards that nobody holds, and nobody tells of, that nobody could: their
 // role is in no configuration any more, or not yet. Without any replica there is another
-// reason for that.
+// reason for that. While there is still a record of a member that did serve it, it may be
+// that just those are lost that should: then the shard is not unserved.
 func (r *records) explain(shards []Shard) {
-	live := slices.ContainsFunc(r.members, func(m *memberRecord) bool { return m.Current() })
+	if !slices.ContainsFunc(r.members, func(m *memberRecord) bool { return m.Current() }) {
+		return
+	}
 	for i := range shards {
 		sh := &shards[i]
+		if sh.State != Unheld || sh.Problem != "" {
+			continue
+		}
 		family, _ := lease.ParseShardName(sh.Name)
-		serves := func(m *memberRecord) bool { return m.Current() && m.Can(family) }
-		if live && sh.State == Unheld && sh.Problem == "" && !slices.ContainsFunc(r.members, serves) {
+		live, ever := false, false
+		for _, m := range r.members {
+			if m.Can(family) {
+				live, ever = live || m.Current(), true
+			}
+		}
+		if !live {
 			sh.Problem = "no replica serves it: its type or role is in the configuration of none that is live"
 		}
+		sh.Unserved = !ever
 	}
 }

@@ -4,8 +4,10 @@
 package status
 
 import (
+	"math"
 	"strings"
 	"testing"
+	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 
@@ -96,6 +98,35 @@ func TestWhereAProblemIsTold(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			if got := problems(Of("g", "ns", tc.leases, now)); got != tc.want {
 				t.Errorf("%s\nwant %s", got, tc.want)
+			}
+		})
+	}
+}
+
+// A shard waits for somebody while the group has a record of a member that serves it, be
+// that lost or not.
+func TestUnserved(t *testing.T) {
+	type leases = []coordinationv1.Lease
+	free, lapsed := shardLease("a.0-of-2", "", "", 1), ready(bob, "a")
+	lapsed.Spec.RenewTime.Time = now.Add(-time.Hour)
+	full := shardLease("a", "", "", math.MaxInt32)
+	for _, tc := range []struct {
+		name   string
+		leases leases
+		want   bool
+	}{
+		{"nobody serves it", leases{ready(ann, "b"), free}, true},
+		{"somebody does", leases{ready(ann, "a,b"), free}, false},
+		{"a session that has lapsed did", leases{ready(ann, "b"), lapsed, free}, false},
+		{"a session that was ended did", leases{ready(ann, "b"), annotated(ready(bob, "a"), lease.AnnotationEnded, bob), free}, false},
+		{"the session that it names is gone without a record", leases{ready(ann, "b"), shardLease("a", gone, gone, 1)}, true},
+		{"nobody serves it, but it is held", leases{ready(ann, "b"), shardLease("a", ann, ann, 1)}, false},
+		{"nobody serves it, and there is more to say", leases{ready(ann, "b"), full}, false},
+		{"there is no member", leases{free}, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if got := Of("g", "ns", tc.leases, now).Shards[0].Unserved; got != tc.want {
+				t.Errorf("it is unserved: %t, want %t", got, tc.want)
 			}
 		})
 	}

@@ -44,6 +44,9 @@ type Shard struct {
 	// Session: it is held for as long as its holder's session goes on, and not
 	// renewed by itself. Not in JSON.
 	Session bool `json:"-"`
+	// Unserved: nobody holds it, and no member there is, live or not, serves its type
+	// or role, so it seems that nobody is meant to. Not in JSON.
+	Unserved bool `json:"-"`
 }
 
 // State of a shard.

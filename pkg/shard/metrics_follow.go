@@ -115,7 +115,7 @@ func (f *follower) judge(leases []coordinationv1.Lease, now time.Time) {
 	for _, m := range s.Members {
 		f.members[m.State]++
 	}
-	f.imbalance = imbalance(s)
+	f.imbalance = s.Imbalance(IdleWeight)
 	known := f.shards
 	f.shards = make(map[string]*sightedShard, len(s.Shards))
 	for _, sh := range s.Shards {
@@ -184,35 +184,4 @@ func (f *follower) noteAbsent(now time.Time) {
 			f.absent[family] = now
 		}
 	}
-}
-
-// imbalance is by how much the most loaded of the members that new work goes to exceeds
-// their mean, by the weights that the assignment goes by.
-func imbalance(s status.Status) float64 {
-	newest := int64(0)
-	takes := func(m status.Member) bool { return m.State == status.Live && m.Ready }
-	for _, m := range s.Members {
-		if takes(m) {
-			newest = max(newest, m.Revision)
-		}
-	}
-	loads := map[string]int64{}
-	for _, m := range s.Members {
-		if takes(m) && m.Revision == newest {
-			loads[m.Identity] = 0
-		}
-	}
-	var most, total int64
-	for _, sh := range s.Shards {
-		if _, counts := loads[sh.Holder]; counts && sh.State.Active() {
-			weight := IdleWeight + min(max(sh.Load, 0), maxLoad)
-			loads[sh.Holder] += weight
-			total += weight
-			most = max(most, loads[sh.Holder])
-		}
-	}
-	if total == 0 {
-		return 0
-	}
-	return float64(most)*float64(len(loads))/float64(total) - 1
 }

@@ -3,6 +3,9 @@
 
 // The group as the stream tells of it, and the replica's clock.
 
+// orphaned says that nobody holds a shard that somebody should.
+export const orphaned = (shard) => shard.state === "unheld" && !shard.unserved;
+
 export class Group {
   members = new Map(); // by ID
   shards = new Map(); // by name
@@ -50,7 +53,7 @@ export class Group {
     for (const sh of u.shards ?? []) {
       const was = this.shards.get(sh.name);
       this.shards.set(sh.name, sh);
-      if (!was || (was.state === "unheld") !== (sh.state === "unheld")) changed.order = true;
+      if (!was || orphaned(was) !== orphaned(sh)) changed.order = true;
     }
     for (const name of u.shardsGone ?? []) {
       this.shards.delete(name);

@@ -5,6 +5,7 @@
 
 import { arrange, byId, element, restart, row, setClass, setData, setHidden, setText } from "./dom.js";
 import { dateAndTime, duration, instant, workers } from "./format.js";
+import { orphaned } from "./group.js";
 import { podName } from "./hues.js";
 
 const columns = [
@@ -64,7 +65,7 @@ export class Shards {
       r.update(sh, !fresh);
     }
     if (order) {
-      const sorted = [...group.shards.values()].sort((a, b) => (b.state === "unheld") - (a.state === "unheld") || names.compare(a.name, b.name));
+      const sorted = [...group.shards.values()].sort((a, b) => orphaned(b) - orphaned(a) || names.compare(a.name, b.name));
       arrange(this.#body, sorted.map((sh) => this.#rows.get(sh.name).tr));
     }
     this.#sift();
@@ -119,15 +120,16 @@ class ShardRow {
     const unheld = sh.state === "unheld";
     const moved = this.shard && (this.shard.identity !== sh.identity || this.shard.epoch !== sh.epoch || this.shard.state !== sh.state);
     this.shard = sh;
-    this.attention = unheld || Boolean(sh.problem) || sh.state === "foreign";
-    this.text = [sh.name, sh.state, sh.holder, sh.pin, sh.problem].join(" ").toLowerCase();
+    const state = sh.unserved ? "unserved" : sh.state;
+    this.attention = !sh.unserved && (unheld || Boolean(sh.problem) || sh.state === "foreign");
+    this.text = [sh.name, state, sh.holder, sh.pin, sh.problem].join(" ").toLowerCase();
     setData(this.tr, "shard", sh.name);
-    setClass(this.tr, `shard is-${sh.state}`);
+    setClass(this.tr, `shard is-${state}`);
     setText(this.name, sh.name);
     setText(this.problem, sh.problem ?? "");
     setHidden(this.problem, !sh.problem);
-    setClass(this.state, `pill ${sh.state}`);
-    setText(this.state, sh.state);
+    setClass(this.state, `pill ${state}`);
+    setText(this.state, state);
     setHidden(this.pod.e, unheld);
     setHidden(this.nobody, !unheld);
     if (!unheld) this.pod.set(sh.holder, sh.identity);

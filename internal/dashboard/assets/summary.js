@@ -5,10 +5,13 @@
 
 import { arrange, byId, element, setClass, setText, setTitle } from "./dom.js";
 import { count, percent } from "./format.js";
+import { orphaned } from "./group.js";
 import { hue } from "./hues.js";
 
-// From what on an imbalance is told as one: balance tolerates less by itself.
+// From what on an imbalance is told as one, and how many shards each member must have
+// for that: with so many no more than this is left by numbers that do not divide.
 const uneven = 0.25;
+const enough = 4;
 
 export class Summary {
   #shares = byId("shares");
@@ -18,9 +21,11 @@ export class Summary {
     const s = group.summary;
     const unheld = s.shards - s.shardsHeld;
     const missing = s.members - s.membersReady;
-    tile("members", `${s.membersReady} / ${s.members}`, missing > 0 ? `${missing} not ready` : "all of them", missing > 0 ? "warn" : s.members > 0 ? "good" : "");
+    const troubled = [...group.members.values()].filter((m) => m.problem).length;
+    const notes = [missing > 0 ? `${missing} not ready` : "", troubled > 0 ? `${troubled} with a problem` : ""].filter(Boolean);
+    tile("members", `${s.membersReady} / ${s.members}`, notes.join(", ") || "all of them", notes.length > 0 ? "warn" : s.members > 0 ? "good" : "");
     tile("shards", `${s.shardsHeld} / ${s.shards}`, unheld > 0 ? `${unheld} unheld` : "all of them", unheld > 0 ? "bad" : s.shards > 0 ? "good" : "");
-    tile("imbalance", `+${percent(Math.max(0, s.imbalance))}`, "most loaded, over the mean", s.imbalance > uneven ? "warn" : "");
+    tile("imbalance", `+${percent(Math.max(0, s.imbalance))}`, "most loaded, over the mean", s.imbalance > uneven && s.shards >= enough * s.members ? "warn" : "");
     tile("moves", String(s.moves), s.moves > 0 ? "changes of holder" : "nothing moves", "");
     const said = `${s.membersReady} of ${count(s.members, "member")} ready, ${s.shardsHeld} of ${count(s.shards, "shard")} held` + (unheld > 0 ? `, ${unheld} unheld` : "");
     setText(byId("spoken"), said);
@@ -33,7 +38,8 @@ export class Summary {
     const held = new Map();
     for (const m of group.members.values()) if (m.state !== "ended") held.set(m.pod, 0);
     for (const sh of group.shards.values()) {
-      const pod = sh.state === "unheld" ? "" : sh.holder;
+      if (sh.unserved) continue;
+      const pod = orphaned(sh) ? "" : sh.holder;
       held.set(pod, (held.get(pod) ?? 0) + 1);
     }
     for (const [pod, segment] of this.#segments) {

@@ -11,6 +11,7 @@ import (
 	"hash/fnv"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -34,13 +35,14 @@ type Scene struct {
 	mu       sync.Mutex
 	leases   map[string]*coordinationv1.Lease // by name; replaced, never modified
 	sessions map[string]int                   // of each Pod
+	families map[string]bool                  // of which shards were made
 	changed  chan struct{}
 	ago      time.Duration
 }
 
 // New is a group without members and shards.
 func New() *Scene {
-	return &Scene{leases: map[string]*coordinationv1.Lease{}, sessions: map[string]int{}, changed: make(chan struct{})}
+	return &Scene{leases: map[string]*coordinationv1.Lease{}, sessions: map[string]int{}, families: map[string]bool{}, changed: make(chan struct{})}
 }
 
 // Backdate has what is granted from now on have been granted that long ago.
@@ -101,14 +103,14 @@ func Member(pod string) string { return Group + ".member-" + pod }
 // Shard is the name of a shard's Lease.
 func Shard(name string) string { return lease.ShardLeaseName(Group, name) }
 
-// Join begins a session of each Pod, ready to hold shards.
+// Join begins a session of each Pod, ready to hold any shard.
 func (s *Scene) Join(pods ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, pod := range pods {
 		s.sessions[pod]++
 		s.change(Member(pod), lease.KindMember, func(l *coordinationv1.Lease) {
-			l.Annotations = map[string]string{lease.AnnotationReady: "true", lease.AnnotationRevision: "7"}
+			l.Annotations = map[string]string{lease.AnnotationReady: "true", lease.AnnotationRevision: "7", lease.AnnotationServes: s.served()}
 			l.Spec = coordinationv1.LeaseSpec{
 				HolderIdentity: ptr.To(s.identity(pod)), LeaseDurationSeconds: ptr.To(int32(LeaseDuration / time.Second)),
 				RenewTime: &metav1.MicroTime{Time: time.Now()},
@@ -116,6 +118,9 @@ func (s *Scene) Join(pods ...string) {
 		})
 	}
 }
+
+// served are the families of all shards, as member Leases have them; s.mu is held.
+func (s *Scene) served() string { return strings.Join(slices.Sorted(maps.Keys(s.families)), ",") }
 
 // Beat is a heartbeat of each Pod.
 func (s *Scene) Beat(pods ...string) {
@@ -154,16 +159,22 @@ func (s *Scene) Delete(name string) {
 	s.show()
 }
 
-// Make makes the Leases of shards that nobody holds.
+// Make makes the Leases of shards that nobody holds, and that every member serves.
 func (s *Scene) Make(shards ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, name := range shards {
+		family, _ := lease.ParseShardName(name)
+		s.families[family] = true
 		s.change(Shard(name), lease.KindShard, func(l *coordinationv1.Lease) {
-			family, _ := lease.ParseShardName(name)
 			l.Annotations[lease.AnnotationResource] = family
 			l.Annotations[lease.AnnotationClaimed] = string(l.UID)
 		})
+	}
+	for name, l := range s.leases {
+		if l.Labels[lease.LabelKind] == lease.KindMember {
+			s.change(name, lease.KindMember, func(l *coordinationv1.Lease) { l.Annotations[lease.AnnotationServes] = s.served() })
+		}
 	}
 }
 
