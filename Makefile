@@ -79,7 +79,7 @@ demo: build ## Three replicas on a real control plane, one killed (KEEP=1 leaves
 
 .PHONY: local-cluster
 local-cluster: ## A cluster on this machine that runs Pods as processes, to try the manifests on (Linux, root)
-	cd e2e && go run ./cmd/localcluster
+	cd e2e && go build -o ../bin/localcluster ./cmd/localcluster && exec ../bin/localcluster
 
 ##@ Develop
 

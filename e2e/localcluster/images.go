@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -25,28 +26,31 @@ const (
 
 const (
 	imageUser      = 65532           // as in the Dockerfile
-	interruptGrace = 5 * time.Second // for the go command to remove its temporary files
+	interruptGrace = 5 * time.Second // for the go command to end its compilers
 )
 
 // BuildImages builds the images that manifests/overlays/example names from the source tree, as the Dockerfile does: each has one
-// static program, which is written into dir. It is meant for Options.Images. The working directory has to be within the e2e module.
+// static program, which is written into dir, and shardctl says the version that git has for the tree. It is meant for
+// Options.Images. The working directory has to be within the e2e module.
 func BuildImages(ctx context.Context, dir string) (map[string]Image, error) {
 	root, err := fleet.SourceRoot(ctx)
 	if err != nil {
 		return nil, err
 	}
+	stamp := "-X github.com/shardctl/shardctl/internal/version.version=" + sourceVersion(ctx, root)
+	if dir, err = filepath.Abs(dir); err != nil {
+		return nil, err
+	}
 	images := map[string]Image{}
-	for name, source := range map[string]struct{ program, path string }{
-		ShardctlImage:    {"shardctl", "./cmd/shardctl"},
-		ExampleHookImage: {"example-hook", "./examples/decorator/hook"},
+	for name, source := range map[string]struct{ program, path, ldflags string }{
+		ShardctlImage:    {"shardctl", "./cmd/shardctl", stamp},
+		ExampleHookImage: {"example-hook", "./examples/decorator/hook", ""},
 	} {
-		program, err := filepath.Abs(filepath.Join(dir, source.program))
-		if err != nil {
-			return nil, err
-		}
-		build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", program, source.path)
+		program := filepath.Join(dir, source.program)
+		build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", source.ldflags, "-o", program, source.path)
 		build.Dir = root
-		build.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0")
+		// Interrupted early, the go command leaves its temporary files: they go with dir.
+		build.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0", "GOTMPDIR="+dir)
 		build.Cancel = func() error { return build.Process.Signal(syscall.SIGINT) }
 		build.WaitDelay = interruptGrace
 		if output, err := build.CombinedOutput(); err != nil {
@@ -60,4 +64,15 @@ func BuildImages(ctx context.Context, dir string) (map[string]Image, error) {
 		}
 	}
 	return images, nil
+}
+
+// sourceVersion is what the Makefile stamps, too: the answer of git, or "unknown" without git or outside a work tree.
+func sourceVersion(ctx context.Context, root string) string {
+	describe := exec.CommandContext(ctx, "git", "describe", "--tags", "--always", "--dirty")
+	describe.Dir = root
+	output, err := describe.Output()
+	if err != nil {
+		return "unknown"
+	}
+	return strings.TrimSpace(string(output))
 }

@@ -13,28 +13,37 @@ import (
 
 var update = flag.Bool("update", false, "write the files that shardctl prints")
 
-func TestPrintedFilesAreWhatShardctlPrints(t *testing.T) {
+// printedFiles are what commands of shardctl print for the example's configuration, relative to the source's root.
+var printedFiles = map[string]string{
+	"rbac":  exampleOverlay + "/rbac.yaml",
+	"fence": exampleFence + "/fence.yaml",
+}
+
+func printed(t *testing.T, command, namespace string) []byte {
+	t.Helper()
 	config := filepath.Join(root, exampleOverlay, "config.yaml")
-	for command, file := range map[string]string{
-		"rbac":  filepath.Join(root, exampleOverlay, "rbac.yaml"),
-		"fence": filepath.Join(root, exampleFence, "fence.yaml"),
-	} {
+	output, err := exec.CommandContext(t.Context(), binary, command, config, "--namespace="+namespace).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return output
+}
+
+func TestPrintedFilesAreWhatShardctlPrints(t *testing.T) {
+	for command, file := range printedFiles {
 		t.Run(command, func(t *testing.T) {
-			printed, err := exec.CommandContext(t.Context(), binary, command, config, "--namespace="+namespace).Output()
-			if err != nil {
-				t.Fatal(err)
-			}
+			want, path := printed(t, command, namespace), filepath.Join(root, file)
 			if *update {
-				if err := os.WriteFile(file, printed, 0o644); err != nil {
+				if err := os.WriteFile(path, want, 0o644); err != nil {
 					t.Fatal(err)
 				}
 			}
-			kept, err := os.ReadFile(file)
+			kept, err := os.ReadFile(path)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if string(kept) != string(printed) {
-				t.Errorf("%s is not what shardctl %s prints for %s: run this test with -update", file, command, config)
+			if string(kept) != string(want) {
+				t.Errorf("%s is not what shardctl %s prints for the example: run this test with -update", file, command)
 			}
 		})
 	}

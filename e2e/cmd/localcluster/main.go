@@ -5,7 +5,7 @@
 
 // Command localcluster starts a Kubernetes cluster on this machine, whose nodes run Pods as processes, with the images that
 // manifests/overlays/example names, built from the source tree. It prints how to reach it and stays up until SIGINT or SIGTERM.
-// Then it removes every trace of it. It needs root. See package e2e/localcluster.
+// Then it removes every trace of it, and exits with 0 if it could. It needs root. See package e2e/localcluster.
 package main
 
 import (
@@ -66,13 +66,13 @@ func parse(args []string, stderr io.Writer) (localcluster.Options, error) {
 
 func serve(ctx context.Context, options localcluster.Options, stdout, stderr io.Writer) error {
 	began := time.Now()
-	cluster, err := localcluster.New(ctx, options)
+	cluster, kubectl, err := start(ctx, options, stderr)
 	if err != nil {
+		if ctx.Err() != nil && !moreThanOne(err) {
+			fmt.Fprintln(stderr, "stopped before it was ready; all of it is removed")
+			return nil
+		}
 		return err
-	}
-	kubectl, err := controlplane.Kubectl(ctx, stderr)
-	if err != nil {
-		return errors.Join(err, cluster.Close())
 	}
 	fmt.Fprintf(stdout, "export KUBECONFIG=%s\n", quote(cluster.KubeconfigPath()))
 	fmt.Fprintf(stdout, "export PATH=%s:\"$PATH\"\n", quote(filepath.Dir(kubectl)))
@@ -83,6 +83,30 @@ func serve(ctx context.Context, options localcluster.Options, stdout, stderr io.
 	// Close reports why Wait ended, if that was not the signal.
 	_ = cluster.Wait(ctx)
 	return cluster.Close()
+}
+
+// start returns the path of kubectl, too. To an error it joins those of removing what there was by then.
+func start(ctx context.Context, options localcluster.Options, stderr io.Writer) (*localcluster.Cluster, string, error) {
+	cluster, err := localcluster.New(ctx, options)
+	if err != nil {
+		return nil, "", err
+	}
+	kubectl, err := controlplane.Kubectl(ctx, stderr)
+	if err != nil {
+		return nil, "", errors.Join(err, cluster.Close())
+	}
+	return cluster, kubectl, nil
+}
+
+// moreThanOne reports whether errors were joined to the first. A start that a signal ended has that one, and others if
+// something could not be removed.
+func moreThanOne(err error) bool {
+	joined, ok := err.(interface{ Unwrap() []error }) // what is wrapped deeper is part of one error
+	if !ok {
+		return false
+	}
+	errs := joined.Unwrap()
+	return len(errs) > 1 || moreThanOne(errs[0])
 }
 
 // quote makes a path one word of a shell's command line.

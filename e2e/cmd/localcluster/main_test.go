@@ -7,6 +7,8 @@ package main
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -40,5 +42,27 @@ func TestHelpIsNotAnError(t *testing.T) {
 	}
 	if !strings.Contains(stderr.String(), "--nodes") {
 		t.Errorf("the help is %q", stderr.String())
+	}
+}
+
+// An interrupted start is no failure unless something was left behind.
+func TestMoreThanOne(t *testing.T) {
+	interrupted, left := errors.New("start: interrupted"), errors.New("a link is left")
+	for _, test := range []struct {
+		name string
+		err  error
+		want bool
+	}{
+		{"one", interrupted, false},
+		{"joined to nothing", errors.Join(errors.Join(interrupted, nil), nil), false},
+		{"joined in what it wraps", fmt.Errorf("start: %w", errors.Join(interrupted, errors.New("last answer: 500"))), false},
+		{"the control plane is left", errors.Join(errors.Join(interrupted, nil), left), true},
+		{"a node is left", errors.Join(errors.Join(interrupted, left), nil), true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if got := moreThanOne(test.err); got != test.want {
+				t.Errorf("moreThanOne(%q) = %t, want %t", test.err, got, test.want)
+			}
+		})
 	}
 }
