@@ -31,7 +31,7 @@ func TestVerdictListsMissedTargets(t *testing.T) {
 }
 
 func TestChoose(t *testing.T) {
-	for only, want := range map[string]string{"": "assign rollout spread handoff", "handoff,assign": "assign handoff"} {
+	for only, want := range map[string]string{"": "assign rollout spread requests handoff", "handoff,assign": "assign handoff"} {
 		chosen, err := choose(parts(), strings.FieldsFunc(only, func(r rune) bool { return r == ',' }))
 		if got := strings.Join(names(chosen), " "); err != nil || got != want {
 			t.Errorf("%q chooses %q, %v; want %q", only, got, err, want)
