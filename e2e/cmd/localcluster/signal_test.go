@@ -8,6 +8,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"io"
 	"os"
 	"os/exec"
@@ -16,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
 )
 
 // A terminal sends Ctrl-C to the whole process group: all that the command has started gets it, too.
@@ -78,11 +81,12 @@ func untilReady(t *testing.T, stdout io.Reader, _ string) {
 func untilThereIs(pattern string) func(*testing.T, io.Reader, string) {
 	return func(t *testing.T, _ io.Reader, temporary string) {
 		t.Helper()
-		for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-			if found, err := filepath.Glob(filepath.Join(temporary, pattern)); err == nil && len(found) > 0 {
-				return
-			}
+		err := wait.PollUntilContextTimeout(t.Context(), 10*time.Millisecond, time.Minute, true, func(context.Context) (bool, error) {
+			found, err := filepath.Glob(filepath.Join(temporary, pattern))
+			return len(found) > 0, err
+		})
+		if err != nil {
+			t.Errorf("there is no %s: %v", pattern, err)
 		}
-		t.Errorf("there is no %s", pattern)
 	}
 }
