@@ -88,6 +88,12 @@ const pollInterval = 50 * time.Millisecond
 // eventually waits until condition returns nil. What it returned last is why a test fails that waited in vain.
 func eventually(t *testing.T, what string, condition func() error) {
 	t.Helper()
+	eventuallyWithin(t, patience, what, condition)
+}
+
+// eventuallyWithin is eventually with a patience of its own.
+func eventuallyWithin(t *testing.T, patience time.Duration, what string, condition func() error) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	ticker := time.NewTicker(pollInterval)

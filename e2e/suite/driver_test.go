@@ -55,7 +55,7 @@ func (m *member) Revoked(r lease.Revoked) {
 	defer m.mu.Unlock()
 	m.lost = append(m.lost, r.Cause)
 	m.work.Go(func() error {
-		m.driver.Drained(r.Term, nil)
+		m.driver.Drained(lease.Drained{Term: r.Term})
 		return nil
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -267,10 +268,14 @@ func (f *fenced) deleteNamespace(t *testing.T) {
 	}
 }
 
+// controllersPatience is longer than Kubernetes' controllers wait between two attempts: those
+// of the namespace controller fail for as long as other tests make and remove types.
+const controllersPatience = 5 * time.Minute
+
 // awaitGone waits until an object is no more.
 func (f *fenced) awaitGone(t *testing.T, gvr schema.GroupVersionResource, name string) {
 	t.Helper()
-	eventually(t, name+" is gone", func() error {
+	eventuallyWithin(t, controllersPatience, name+" is gone", func() error {
 		list, err := f.dynamic.Resource(gvr).Namespace(f.namespace).List(t.Context(), metav1.ListOptions{FieldSelector: "metadata.name=" + name})
 		if err == nil && len(list.Items) > 0 {
 			err = fmt.Errorf("%s is there", name)

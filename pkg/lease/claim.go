@@ -42,6 +42,7 @@ type claim struct {
 	lastEpoch int32
 
 	renewal // of the term, in lease mode
+	ledger  // of the term
 
 	cause     Cause // why it is draining
 	successor string
@@ -105,6 +106,7 @@ func (e *Election) actTerm(c *claim, known *entry, plan Plan) {
 		return
 	}
 	e.confirmTerm(c, known)
+	e.confirmEntry(c, known)
 	if c.phase == held {
 		if cause, successor := e.reasonToGive(c, known, plan); cause != "" && e.mayDrain(c, cause) {
 			c.phase, c.cause, c.successor, c.asked = draining, cause, successor, e.now
@@ -121,6 +123,9 @@ func (e *Election) actTerm(c *claim, known *entry, plan Plan) {
 		return
 	}
 	if c.phase == held && c.labelled != known.rv && e.relabel(c, known) {
+		return
+	}
+	if e.writeEntry(c, known) {
 		return
 	}
 	e.renewTerm(c, known)
@@ -181,16 +186,27 @@ func (e *Election) reasonToGive(c *claim, known *entry, plan Plan) (Cause, strin
 			c.successor = want
 		}
 		return CauseLeaving, c.successor
+	case e.declines(c.family):
+		if want == c.term.Identity {
+			want = "" // the plan is of before
+		}
+		return e.report.Declines[c.family], want
 	case want == "" || want == c.term.Identity:
 		return "", ""
 	}
 	cause := e.reasonToMove(known, want)
+	if cause == CauseBalance && e.report.Busy[c.family] {
+		return "", ""
+	}
 	if until := c.since.Add(e.cfg.Cooldown); cause == CauseBalance && e.now < until {
 		e.wakeAt(until)
 		return "", ""
 	}
 	return cause, want
 }
+
+// declines tells whether this replica takes no shard of the family now.
+func (e *Election) declines(family string) bool { return e.report.Declines[family] != "" }
 
 // taken tells whether some live member takes shards of the family. Otherwise the
 // present layout goes on: nobody would claim what takes its place.
@@ -222,6 +238,7 @@ func (e *Election) pass(c *claim, known *entry, plan Plan) {
 		successor = plan[c.shard] // the one that was chosen has gone meanwhile
 	}
 	term, cause := c.term, c.cause
+	e.dropEntry(c)
 	c.close()
 	e.emit(Passed{Term: term, Cause: cause, Successor: successor})
 	e.give(c, known, successor)
@@ -266,6 +283,7 @@ func (c *claim) revoke(e *Election, cause Cause) {
 	}
 	term := c.term
 	returned := c.drained
+	e.dropEntry(c)
 	c.close()
 	switch {
 	case !returned:
@@ -293,6 +311,7 @@ func (e *Election) drained(ev Drained) {
 	case c.phase != idle && c.term.UID == t.UID && c.term.Epoch == t.Epoch:
 		c.drained = true
 		c.carried = newest(c.carried, ev.Wrote)
+		c.leave(t, ev.Ledger)
 		if c.phase == held {
 			// The work saw the end of the validity just before that was
 			// extended after all: nobody works for this term any more.
@@ -301,6 +320,7 @@ func (e *Election) drained(ev Drained) {
 	case c.working > 0:
 		c.working--
 		c.carried = newest(c.carried, ev.Wrote)
+		c.leave(t, ev.Ledger)
 	}
 }
 
@@ -310,7 +330,7 @@ func (e *Election) actIdle(c *claim, known *entry, plan Plan) {
 	if !e.session.valid(e.now) {
 		return
 	}
-	if known != nil && e.grantable(c, known) {
+	if known != nil && e.grantable(c, known) && !e.declines(c.family) {
 		e.grant(c, known) // the watch may show it before the reply comes
 		return
 	}
@@ -377,7 +397,7 @@ func (e *Election) goOn(c *claim, known *entry, plan Plan) {
 		return
 	}
 	successor := plan[c.shard]
-	if !e.leaving && successor == "" && e.claimable(c.shard, known) {
+	if !e.leaving && successor == "" && e.claimable(c.shard, known) && !e.declines(c.family) {
 		successor = e.Identity()
 	}
 	if (successor != e.Identity() || e.retires(c.shard, known)) && c.working > 0 {
@@ -402,6 +422,8 @@ func (e *Election) grant(c *claim, known *entry) {
 		Mode:     known.shard.mode(),
 		Load:     known.shard.Load,
 		Left:     known.shard.Left,
+		From:     known.before(),
+		Ledger:   known.shard.Ledger,
 	}
 	if c.term.Mode == LeaseMode {
 		e.extendTerm(c, known.shard.Attempt) // first, for nothing may start without a validity
@@ -409,6 +431,15 @@ func (e *Election) grant(c *claim, known *entry) {
 	e.emit(Granted{Term: c.term})
 	// What came while nobody looked may already speak against it.
 	e.actTerm(c, known, nil)
+}
+
+// before is the session whose term came right before the one that the record names, if
+// that was seen.
+func (known *entry) before() string {
+	if known.from.epoch != known.shard.Epoch-1 {
+		return ""
+	}
+	return known.from.holder
 }
 
 // bucketOf is which part of its family the holder of a Lease works on: by the
@@ -540,6 +571,9 @@ func (e *Election) takeOver(c *claim, known *entry) {
 		return
 	}
 	op := e.holderOp(c, known, e.Identity(), "claim")
+	if !known.shard.Claimed {
+		e.view.restoreLedger(op.Lease)
+	}
 	how := e.howTaken(known)
 	switch before := e.predecessors(c.shard, known); {
 	case len(before) > 0:
@@ -684,7 +718,7 @@ func (e *Election) createShardOp(c *claim) Op {
 			about[AnnotationComing] = countOrNothing(p.generation)
 		}
 	}
-	return Op{Verb: Create, Name: c.lease, Why: "create", Lease: &coordinationv1.Lease{
+	op := Op{Verb: Create, Name: c.lease, Why: "create", Lease: &coordinationv1.Lease{
 		ObjectMeta: metav1.ObjectMeta{
 			Name: c.lease, Namespace: e.cfg.Namespace,
 			Labels:      e.shardLabels(c.shard),
@@ -696,6 +730,8 @@ func (e *Election) createShardOp(c *claim) Op {
 			LeaseTransitions:     ptr.To(c.firstEpoch()),
 		},
 	}}
+	e.view.restoreLedger(op.Lease)
+	return op
 }
 
 // firstEpoch is that of a Lease which is made: the last one known of the Lease
@@ -717,6 +753,7 @@ func (e *Election) holderOp(c *claim, known *entry, holder, why string) Op {
 	l := known.lease.DeepCopy()
 	l.Labels = annotate(l.Labels, e.shardLabels(c.shard))
 	l.Annotations = annotate(l.Annotations, e.subject(c.shard))
+	c.lastWord(known, l)
 	l.Annotations = annotate(l.Annotations, map[string]string{
 		AnnotationSession:  holder,
 		AnnotationDuration: e.durationOf(holder).String(),

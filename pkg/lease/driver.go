@@ -6,6 +6,7 @@ package lease
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -53,6 +54,10 @@ const defaultLeaveTimeout = 25 * time.Second
 // within the LeaveTimeout: others take over once the session has expired.
 var ErrNotLeft = errors.New("not everything was handed over in time: the session was left to expire")
 
+// ErrNotEntered is returned by [Driver.Enter] if it is not known that the entry is in
+// the record.
+var ErrNotEntered = errors.New("the entry is not known to be in the ledger")
+
 const (
 	// maxRequests bounds the requests under way, heartbeats and renewals excepted.
 	// More would not be answered sooner: they wait in the API server, and the
@@ -88,6 +93,7 @@ type Driver struct {
 	newest   chan string // answers the watch's question how new a list must be
 	ended    chan struct{}
 
+	entries  entries // that somebody waits for
 	waiting  []Event // scratch of batch
 	queue    []Op    // requests that wait for one of maxRequests
 	underway int
@@ -178,8 +184,32 @@ func (d *Driver) Configure(shards []ShardSpec) { d.deliver(nil, Configured{Shard
 func (d *Driver) Revise(r Revised) { d.deliver(nil, r) }
 
 // Drained says that the work of a revoked term has ended.
-func (d *Driver) Drained(t Term, wrote map[string]string) {
-	d.deliver(nil, Drained{Term: t, Wrote: wrote})
+func (d *Driver) Drained(ev Drained) { d.deliver(nil, ev) }
+
+// Enter writes the ledger of a term's shard, of [MaxLedger] bytes at most, and returns
+// when that is in the record, written there before anybody else could take the shard. It
+// goes on trying until then, or until the term is over, or ctx is done, or another entry
+// is to be made for the term: that is an error, [ErrNotEntered], and then the entry may
+// be in the record or not. It is safe for concurrent use.
+func (d *Driver) Enter(ctx context.Context, t Term, text string) error {
+	if len(text) > MaxLedger {
+		return fmt.Errorf("%w: %d bytes are too much: keep it within %d", ErrNotEntered, len(text), MaxLedger)
+	}
+	answer := make(chan bool, 1)
+	id := d.entries.wait(answer)
+	defer d.entries.forget(id)
+	d.deliver(ctx.Done(), Enter{ID: id, Term: t, Text: text})
+	select {
+	case ok := <-answer:
+		if !ok {
+			return fmt.Errorf("%w: shard %s: the term is over, or another entry was made instead", ErrNotEntered, t.Shard)
+		}
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%w: shard %s: %w", ErrNotEntered, t.Shard, context.Cause(ctx))
+	case <-d.ended:
+		return fmt.Errorf("%w: shard %s: the replica has left the group", ErrNotEntered, t.Shard)
+	}
 }
 
 // deliver hands an event to the step loop, unless that has ended.
@@ -292,6 +322,8 @@ func (d *Driver) step(events ...Event) {
 			d.handler.Noted(effect)
 		case Granted:
 			d.handler.Granted(effect.Term, d.termValidity(effect.Term))
+		case Entered:
+			d.entries.answer(effect)
 		case Revoked:
 			if !effect.Graceful {
 				d.endTerm(effect.Term.Shard)

@@ -234,7 +234,7 @@ func TestDriverTermAfterOneThatRanOutUnheard(t *testing.T) {
 				last, first := a.tenancy("a")
 				client.hang.Store(true)
 				eventually(t, Fast.RenewDeadline, "the term is about to run out", func() bool { return first.Remaining() < 50*time.Millisecond })
-				a.driver.Drained(last, nil) // while a renewal is under way
+				a.driver.Drained(Drained{Term: last}) // while a renewal is under way
 				time.Sleep(50 * time.Millisecond)
 				client.hang.Store(false)
 				eventually(t, Fast.LeaseDuration, "it holds everything", func() bool { return len(a.holds()) == 4 })

@@ -34,6 +34,7 @@ type peer struct {
 	result chan error
 	// drain is how long the work takes to return; negative means never.
 	drain time.Duration
+	word  *string // the last one of its work
 
 	mu    sync.Mutex
 	terms map[string]*Validity
@@ -64,7 +65,7 @@ func (p *peer) Revoked(r Revoked) {
 		p.mu.Lock()
 		delete(p.terms, r.Term.Shard)
 		p.mu.Unlock()
-		p.driver.Drained(r.Term, nil)
+		p.driver.Drained(Drained{Term: r.Term, Ledger: p.word})
 	}()
 }
 
@@ -448,7 +449,7 @@ func TestDriverATermWithoutWorkBeginsAnew(t *testing.T) {
 		a := startPeer(t, &store, "a", 0, nil)
 		eventually(t, 20*time.Second, "it holds everything", func() bool { return len(a.holds()) == 4 })
 		held := DecodeShard(store.Lease("g.a"))
-		a.driver.Drained(Term{Shard: "a", UID: held.UID, Epoch: held.Epoch}, nil)
+		a.driver.Drained(Drained{Term: Term{Shard: "a", UID: held.UID, Epoch: held.Epoch}})
 		eventually(t, time.Second, "it begins a new term", func() bool { return a.said("granted a 2") })
 		a.leave()
 		if err := <-a.result; err != nil {

@@ -289,6 +289,8 @@ func (e *Election) take(ev Event) {
 		e.cfg.Revision, e.cfg.TargetReplicas = ev.Revision, max(0, ev.TargetReplicas)
 	case Drained:
 		e.drained(ev)
+	case Enter:
+		e.enter(ev)
 	case Died:
 		e.died(ev.Replica)
 	case Leave:
@@ -375,6 +377,13 @@ func (e *Election) reported(r Reported) {
 		e.report.Problems = r.Problems
 	}
 	e.report.Fence = cmp.Or(r.Fence, e.report.Fence)
+	if r.Declines != nil && !maps.Equal(r.Declines, e.report.Declines) {
+		e.report.Declines = maps.Clone(r.Declines)
+		e.session.urgent = true
+	}
+	if r.Busy != nil {
+		e.report.Busy = maps.Clone(r.Busy)
+	}
 }
 
 // send asks for a request; done learns its outcome after the view has.

@@ -66,6 +66,12 @@ type Reported struct {
 	// Fence is the digest of the admission policies that the replica's configuration
 	// calls for; empty keeps the last.
 	Fence string
+	// Declines are families of which this replica takes no shard now, and why: what it
+	// holds of them it gives away, also if nobody else takes it. Nil keeps the last.
+	Declines map[string]Cause
+	// Busy are families whose work should not be interrupted: no shard of theirs is moved
+	// for balance alone. Nil keeps the last.
+	Busy map[string]bool
 }
 
 // Configured replaces the set of shards that this replica can hold.
@@ -84,6 +90,17 @@ type Drained struct {
 	// Wrote is the newest resourceVersion per resource type that the term's
 	// writes got.
 	Wrote map[string]string
+	// Ledger, if set, is the last entry in the ledger: it is written together with
+	// what gives the shard away.
+	Ledger *string
+}
+
+// Enter asks for an entry in the ledger of a term's shard, in the place of what it
+// says; [Entered] answers it. One that still waits for its turn is given up for it.
+type Enter struct {
+	ID   uint64 // not zero; of this process
+	Term Term
+	Text string
 }
 
 // Died says that a process is known to have ended, whatever its record says: the
@@ -105,6 +122,7 @@ func (Reported) event()   {}
 func (Configured) event() {}
 func (Revised) event()    {}
 func (Drained) event()    {}
+func (Enter) event()      {}
 func (Died) event()       {}
 func (Leave) event()      {}
 func (Tick) event()       {}
@@ -208,6 +226,11 @@ type Term struct {
 	Left time.Time
 	// Mode says what renews the term: the session, or its own Lease.
 	Mode Mode
+	// From is the session whose term came right before this one, as far as this replica's
+	// watch has shown it; an earlier one of this replica, perhaps. Empty if it has not.
+	From string
+	// Ledger is what the work has on record, as it was when the term began.
+	Ledger string
 }
 
 // Cause says why a shard was gained or lost. The values appear in logs and
@@ -227,6 +250,8 @@ const (
 	CausePinned  Cause = "pinned"  // lost: an operator wants it on another replica
 	CauseDrained Cause = "drained" // lost: an operator wants this replica to hold nothing
 	CauseUnready Cause = "unready" // lost: this replica is not ready, another is
+	CauseUnfit   Cause = "unfit"   // lost: this replica is not fit for its family, as a probe says
+	CauseYielded Cause = "yielded" // lost: whoever works for it asked that another replica does
 	CauseLeaving Cause = "leaving" // lost: this replica leaves
 	CauseRemoved Cause = "removed" // lost: no longer configured here
 	CauseLapsed  Cause = "lapsed"  // lost: the session's validity passed
@@ -305,6 +330,14 @@ type Refused struct {
 	Reason string
 }
 
+// Entered answers an [Enter]. OK says that the entry is in the record, and was written
+// there before anybody else could take the shard. If it is not OK the entry may be there
+// all the same.
+type Entered struct {
+	ID uint64
+	OK bool
+}
+
 // Left says that the session is over in an orderly way.
 type Left struct{}
 
@@ -318,4 +351,5 @@ func (Passed) effect()    {}
 func (Ended) effect()     {}
 func (Emptied) effect()   {}
 func (Refused) effect()   {}
+func (Entered) effect()   {}
 func (Left) effect()      {}

@@ -6,6 +6,7 @@ package lease
 import (
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -16,6 +17,8 @@ import (
 // look on: a metric, a dashboard. The election does not read it. It is safe for
 // concurrent use.
 type Mirror struct {
+	chronicle *Chronicle
+
 	mu      sync.Mutex
 	newest  string // resourceVersion of what was shown last
 	leases  map[string]*coordinationv1.Lease
@@ -26,7 +29,7 @@ type Mirror struct {
 // NewMirror makes one that shows nothing before a [Driver] that was given it has
 // listed the group.
 func NewMirror() *Mirror {
-	return &Mirror{leases: map[string]*coordinationv1.Lease{}, changed: make(chan struct{})}
+	return &Mirror{chronicle: newChronicle(), leases: map[string]*coordinationv1.Lease{}, changed: make(chan struct{})}
 }
 
 // Leases returns the group's Leases, by name, which are not to be modified; changed
@@ -42,6 +45,9 @@ func (m *Mirror) Leases() (leases []coordinationv1.Lease, changed <-chan struct{
 	}
 	return m.sorted, m.changed
 }
+
+// Chronicle tells what has become of the group, change by change.
+func (m *Mirror) Chronicle() *Chronicle { return m.chronicle }
 
 // show takes over what the events of the watch say; all others it passes by.
 func (m *Mirror) show(events []Event) {
@@ -67,9 +73,15 @@ func (m *Mirror) list(l Listed) bool {
 	if !m.advance(l.ResourceVersion) {
 		return false
 	}
+	before := maps.Clone(m.leases)
 	clear(m.leases)
-	for _, one := range l.Leases {
+	for _, one := range slices.SortedFunc(slices.Values(l.Leases), byName) {
 		m.leases[one.Name] = one
+		delete(before, one.Name)
+		m.chronicle.saw(one)
+	}
+	for _, gone := range slices.SortedFunc(maps.Values(before), byName) {
+		m.chronicle.lost(gone)
 	}
 	return true
 }
@@ -80,11 +92,15 @@ func (m *Mirror) observe(o Observed) bool {
 	}
 	if o.Deleted {
 		delete(m.leases, o.Lease.Name)
+		m.chronicle.lost(o.Lease)
 	} else {
 		m.leases[o.Lease.Name] = o.Lease
+		m.chronicle.saw(o.Lease)
 	}
 	return true
 }
+
+func byName(a, b *coordinationv1.Lease) int { return strings.Compare(a.Name, b.Name) }
 
 // advance tells whether a resourceVersion is not older than what was shown: a list
 // of an API server that lags behind is passed by (R3).

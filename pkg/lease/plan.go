@@ -34,8 +34,8 @@ type Candidate struct {
 	Leaving  bool
 	// Cordoned: an operator has asked that it hold nothing.
 	Cordoned bool
-	// Serves are the families of which the member is able to hold shards, sorted.
-	// Members that serve the same mostly share one slice.
+	// Serves are the families of which the member is able to hold shards, sorted, but for
+	// those that it declines. Members that serve the same mostly share one slice.
 	Serves []string
 	// divides says how the member is configured to divide the families it serves;
 	// nil if it knows nothing of that.
@@ -99,7 +99,7 @@ func (e *Election) plan() Plan {
 func (e *Election) liveMembers() []Candidate {
 	live := []Candidate{{
 		Identity: e.Identity(), Pod: e.cfg.Replica.Pod, Revision: e.cfg.Revision, Ready: e.report.Ready, Leaving: e.leaving,
-		Cordoned: e.cordoned(), Serves: e.serves, divides: e.divides,
+		Cordoned: e.cordoned(), Serves: e.view.without(e.serves, e.report.Declines), divides: e.divides,
 	}}
 	for _, name := range e.view.names {
 		known := e.view.leases[name]
@@ -114,7 +114,7 @@ func (e *Election) liveMembers() []Candidate {
 		}
 		live = append(live, Candidate{
 			Identity: m.Holder, Pod: e.view.who(m.Holder).Pod, Revision: m.Revision, Ready: m.Ready, Leaving: m.Leaving,
-			Cordoned: m.Cordoned, Serves: m.Serves, divides: m.Buckets,
+			Cordoned: m.Cordoned, Serves: e.view.without(m.Serves, m.Declines), divides: m.Buckets,
 		})
 	}
 	slices.SortFunc(live, func(a, b Candidate) int { return cmp.Compare(a.Identity, b.Identity) })

@@ -50,6 +50,7 @@ const (
 	AnnotationReplicas = "shardctl.dev/replicas" // member: how many replicas there are to be, as it was told
 	AnnotationBuckets  = "shardctl.dev/buckets"  // member: JSON, family -> how it is configured to be divided
 	AnnotationFence    = "shardctl.dev/fence"    // member: digest of the admission policies that its configuration calls for
+	AnnotationDeclines = "shardctl.dev/declines" // member: JSON, family -> the cause for which it takes no shard of that now
 
 	AnnotationSession    = "shardctl.dev/session"          // shard: equals spec.holderIdentity in session mode (R14)
 	AnnotationClaimed    = "shardctl.dev/claimed"          // shard: UID of the Lease when it was last claimed: a copy has another (R6b)
@@ -66,6 +67,7 @@ const (
 	AnnotationScope      = "shardctl.dev/object-scope"     // shard: ScopeNamespaced or ScopeCluster: where those are
 	AnnotationLeft       = "shardctl.dev/left"             // shard: when its last holder ended all work, in RFC 3339
 	AnnotationCarried    = "shardctl.dev/carried"          // shard: JSON, resource -> newest resourceVersion the last holder wrote
+	AnnotationLedger     = "shardctl.dev/ledger"           // shard: what the work keeps on record from one holder to the next
 
 	AnnotationLayout = "shardctl.dev/layout" // layout: JSON of the layout record
 )
@@ -142,8 +144,10 @@ type Member struct {
 	Problems map[string]string
 	// Fence is the digest of the admission policies that its configuration calls
 	// for; empty if it does not say.
-	Fence   string
-	Renewed time.Time // by that replica's wall clock; for people only
+	Fence string
+	// Declines are families of which it takes no shard now, and why.
+	Declines map[string]Cause
+	Renewed  time.Time // by that replica's wall clock; for people only
 }
 
 // Shard is what a shard Lease says.
@@ -182,6 +186,8 @@ type Shard struct {
 	// Left is when the last holder had ended all work, by its wall clock; zero if
 	// it gave nothing away in order.
 	Left time.Time
+	// Ledger is what the work has on record: text that its holders write.
+	Ledger string
 	// Attempt is the number of the renewal in lease mode.
 	Attempt string
 	// stamp changes with every renewal of a Lease that is not in session mode.
@@ -250,6 +256,7 @@ func DecodeMember(l *coordinationv1.Lease) Member {
 		Load:     decodeMap[int64](l.Annotations[AnnotationLoad]),
 		Problems: decodeMap[string](l.Annotations[AnnotationProblems]),
 		Fence:    decodeText(l.Annotations[AnnotationFence]),
+		Declines: decodeMap[Cause](l.Annotations[AnnotationDeclines]),
 		Cordoned: l.Annotations[AnnotationCordoned] == "true",
 		Buckets:  decodeMap[Partitioning](l.Annotations[AnnotationBuckets]),
 	}
@@ -285,6 +292,7 @@ func DecodeShard(l *coordinationv1.Lease) Shard {
 		Attempt:  l.Annotations[AnnotationAttempt],
 		Pinned:   l.Annotations[AnnotationPinned],
 		Closed:   l.Annotations[AnnotationClosed],
+		Ledger:   decodeLedger(l.Annotations[AnnotationLedger]),
 	}
 	s.Partition = Partition(l.Annotations[AnnotationPartition])
 	s.Sealed = decodeCount(l.Annotations[AnnotationSealed])

@@ -74,11 +74,15 @@ func (e *Election) renewTerm(c *claim, known *entry) {
 	if !e.free(known.lease.Name) {
 		return
 	}
-	sent := e.now
-	c.next = sent.Add(e.cfg.Timings.RenewInterval)
+	e.sendRenewal(c, known, "renew")
+}
+
+func (e *Election) sendRenewal(c *claim, known *entry, why string) {
+	c.next = e.now.Add(e.cfg.Timings.RenewInterval)
 	e.wakeAt(c.next)
-	op := Op{Verb: Update, Name: known.lease.Name, Lease: known.lease.DeepCopy(), Stamp: StampRenew, Keeps: true, Why: "renew"}
+	op := Op{Verb: Update, Name: known.lease.Name, Lease: known.lease.DeepCopy(), Stamp: StampRenew, Keeps: true, Why: why}
 	e.byItself(c, op.Lease)
+	c.withEntry(e.now, op.Lease)
 	epoch := c.term.Epoch
 	e.send(op, func(r Replied) {
 		c.sent.committed(op.Lease.Annotations[AnnotationAttempt], r)

@@ -226,6 +226,7 @@ func (e *Election) memberOp(why string) Op {
 		AnnotationLoad:     encodeMap(e.report.Load),
 		AnnotationProblems: encodeMap(e.report.Problems),
 		AnnotationFence:    e.report.Fence,
+		AnnotationDeclines: encodeMap(e.report.Declines),
 	})
 	if e.cfg.Owner != nil {
 		l.OwnerReferences = []metav1.OwnerReference{*e.cfg.Owner}

@@ -42,6 +42,8 @@ type view struct {
 	// tokens are the newest of what fencing tokens are made of, by family and bucket:
 	// no claim of a bucket that overlaps may fall behind them (R7).
 	tokens map[string]map[Bucket]highToken
+	// ledgers are those of shard Leases that have been deleted, by name.
+	ledgers map[string]string
 	// ended are the identities that a record was seen to call ended, oldest
 	// first. They stay so when the record is gone: whoever leaves removes it.
 	ended []string
@@ -76,16 +78,25 @@ type entry struct {
 	appeared Instant
 	// closed is when it was first seen to be closed to its holder.
 	closed Instant
+	// from is the last term of another session that was seen.
+	from seenTerm
 
 	member Member
 	shard  Shard
 	layout Layout
 }
 
+// seenTerm is a term as a record told of it.
+type seenTerm struct {
+	holder string
+	epoch  int32
+}
+
 func newView(group string) *view {
 	return &view{
 		group: group, layout: LayoutLeaseName(group), members: group + ".member-",
 		leases: map[string]*entry{}, serves: map[string][]string{}, tokens: map[string]map[Bucket]highToken{}, identities: map[string]who{},
+		ledgers: map[string]string{},
 	}
 }
 
@@ -126,11 +137,24 @@ func (v *view) set(name string, e *entry) {
 }
 
 func (v *view) drop(name string) {
+	if known := v.leases[name]; known != nil {
+		v.keepLedger(name, known.shard.Ledger)
+	}
 	if i, ok := slices.BinarySearch(v.names, name); ok {
 		v.names = slices.Delete(v.names, i, i+1)
 		v.version++
 	}
 	delete(v.leases, name)
+}
+
+// without is a list of families but for those that are declined.
+func (v *view) without(serves []string, declined map[string]Cause) []string {
+	declines := func(family string) bool { return declined[family] != "" }
+	if !slices.ContainsFunc(serves, declines) {
+		return serves
+	}
+	left := slices.DeleteFunc(slices.Clone(serves), declines)
+	return v.share(strings.Join(left, ","), left)
 }
 
 // maxServes bounds how many lists of families are remembered.
@@ -228,6 +252,12 @@ func (v *view) decode(now Instant, l *coordinationv1.Lease, rv uint64, old *entr
 		e.closed = now
 		if same && old.shard.Closed == e.shard.Closed {
 			e.closed = old.closed
+		}
+		if same {
+			e.from = old.from
+			if old.shard.Holder != "" && (old.shard.Holder != e.shard.Holder || old.shard.Epoch != e.shard.Epoch) {
+				e.from = seenTerm{old.shard.Holder, old.shard.Epoch}
+			}
 		}
 	}
 	return e

@@ -29,6 +29,8 @@ type Change struct {
 	// that runs here any more.
 	AddControllers []Controller
 	AddRoles       []Role
+	// AddSchedules are roles, too: RemoveRoles names them when they are to end.
+	AddSchedules []Schedule
 }
 
 // ControllerName names a controller of a group.
@@ -50,6 +52,11 @@ func (g *Group) Add(c Controller) error {
 // AddRole adds a role. Once the group runs it is like [Group.Apply].
 func (g *Group) AddRole(r Role) error {
 	return g.Apply(context.Background(), Change{AddRoles: []Role{r}})
+}
+
+// AddSchedule adds a schedule. Once the group runs it is like [Group.Apply].
+func (g *Group) AddSchedule(s Schedule) error {
+	return g.Apply(context.Background(), Change{AddSchedules: []Schedule{s}})
 }
 
 // Apply changes what the group does, before or while it runs: all of it, or nothing if
@@ -125,6 +132,8 @@ func (g *Group) put(kept, added, removed roster) (unused []*service, err error) 
 		}
 	}
 	g.observe(added.controllers)
+	g.declining.changed(removed.roles, added.roles)
+	g.attend(added.roles)
 	return unused, nil
 }
 
@@ -159,6 +168,34 @@ func (g *Group) observe(controllers []*controller) {
 			return c.seen.run(base, c.Observe)
 		})
 	}
+}
+
+// attend has what goes on for roles whether they are held or not; g.mu is held.
+func (g *Group) attend(roles []*role) {
+	for _, r := range roles {
+		if r.OnNewLeader != nil {
+			g.loopFor(r, func(ctx context.Context) error { return r.announceLoop(ctx, g.Chronicle()) })
+		}
+		if r.Gate != nil {
+			g.loopFor(r, func(ctx context.Context) error { return r.gateLoop(ctx, g) })
+		}
+	}
+}
+
+// loopFor runs a loop for as long as the role belongs to the group, and that runs; g.mu
+// is held.
+func (g *Group) loopFor(r *role, loop func(context.Context) error) {
+	if g.loops == nil || !r.service.enter() {
+		return
+	}
+	base := g.base
+	g.loops.Go(func() error {
+		defer r.service.leave()
+		ctx, cancel := context.WithCancel(base)
+		defer cancel()
+		defer context.AfterFunc(r.service.over, cancel)()
+		return loop(ctx)
+	})
 }
 
 // errOver: nothing can be added to what has ended.
@@ -275,7 +312,15 @@ func (g *Group) made(kept roster, c Change) (added roster, err error) {
 		}
 		planned.controllers = append(planned.controllers, &controller{Controller: *one, family: familyOf(one.Resource)})
 	}
-	for _, one := range c.AddRoles {
+	roles := slices.Clone(c.AddRoles)
+	for _, one := range c.AddSchedules {
+		r, err := one.role(g)
+		if err != nil {
+			return added, fmt.Errorf("schedule %q: %w", one.Name, err)
+		}
+		roles = append(roles, r)
+	}
+	for _, one := range roles {
 		if err := cmp.Or(one.validate(), planned.admitRole(one)); err != nil {
 			return added, fmt.Errorf("role %q: %w", one.Name, err)
 		}

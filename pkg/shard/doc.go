@@ -31,6 +31,18 @@
 // been answered does the next replica get the shard. If the session's validity passes, the term is over at
 // that instant, and the fence sends no more of its writes.
 //
+// # Roles and schedules
+//
+// Work that has no resource type is a [Role], a shard like any other: its Run goes on
+// while this replica holds it. Run's context is cancelled with the first word that the
+// role is to be given away; that waits until Run has returned. A role may have a [Gate]: a
+// replica on which that is closed does not take it. [Group.Yield] gives a role up,
+// [Role.OnNewLeader] and [Group.Chronicle] tell who has it.
+//
+// A [Schedule] is a role that does something at certain times. It claims each of them in
+// the shard's ledger before it begins, so nothing is begun twice in the whole group; any
+// role can use that ledger to remember something from holder to holder: [Term.Enter].
+//
 // # Invariants
 //
 //   - A key is reconciled by one goroutine at a time in a process, also across
@@ -45,6 +57,8 @@
 //     nothing of the write on it, which may still be carried out: it counts as
 //     under way until the object, read back, shows that it would be in vain, or
 //     for a minute, within the DrainTimeout.
+//   - An entry in a ledger, once [Term.Enter] has returned nil, is what every later term
+//     of the shard begins with, or something entered later still.
 //   - After a change to an object, some holder reconciles it at or after that
 //     change. Deletions without a finalizer, and objects that cease to pass the
 //     Filter, are covered as far as a bounded memory reaches.

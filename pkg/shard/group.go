@@ -47,15 +47,16 @@ type Group struct {
 
 	changing chan struct{} // has one in it while the duties are being changed
 
-	mu       sync.Mutex
-	roster   roster
-	retiring []*service       // of duties that were removed, until they have ended
-	tenures  map[*tenure]bool // all whose work has not ended
-	granted  uint64           // the number of the newest
-	fence    string           // the digest that ReportFence was given
-	problem  string           // the text that ReportProblem was given
-	started  bool
-	driver   *lease.Driver // made by Run, before anything that uses it is started
+	mu        sync.Mutex
+	roster    roster
+	retiring  []*service       // of duties that were removed, until they have ended
+	tenures   map[*tenure]bool // all whose work has not ended
+	granted   uint64           // the number of the newest
+	fence     string           // the digest that ReportFence was given
+	problem   string           // the text that ReportProblem was given
+	declining declining        // what this replica does not take now, and what must not be interrupted
+	started   bool
+	driver    *lease.Driver // made by Run, before anything that uses it is started
 	// loops run while the replica takes part in the group; nil before and after.
 	loops *errgroup.Group
 	over  bool // Run has ended, or is about to
@@ -98,7 +99,7 @@ func newGroup(cfg *rest.Config, client *lease.Client, set *informers.Set, o Grou
 	if g.metrics, err = newMetrics(o.Registerer, o.Name); err != nil {
 		return nil, fmt.Errorf("group %q: %w", o.Name, err)
 	}
-	g.recorder = newRecorder(o, g.mirror.Leases)
+	g.recorder = newRecorder(o)
 	if o.Registerer != nil {
 		if err := g.expose(o.Registerer); err != nil {
 			return nil, fmt.Errorf("group %q: metrics: %w", o.Name, err)
@@ -208,6 +209,7 @@ func (g *Group) Run(ctx context.Context) error {
 	g.mu.Lock()
 	g.loops = loops
 	g.observe(g.roster.controllers)
+	g.attend(g.roster.roles)
 	g.mu.Unlock()
 	loops.Go(func() error {
 		leave, cancel := context.WithCancel(ctx)

@@ -27,6 +27,7 @@ func (h *handler) Granted(record lease.Term, v *lease.Validity) {
 	g.granted++
 	g.metrics.granted(record) // under the lock: that an earlier term of the shard has drained must not come after
 	t := newTenure(g.base, g.granted, record, v)
+	t.term.enter = g.driver.Enter
 	t.onFirst = func(at time.Time) { g.metrics.began(record, at) }
 	g.tenures[t] = true
 	g.mu.Unlock()
@@ -51,7 +52,7 @@ func (g *Group) serve(t *tenure) {
 	held := g.tenureOf(func(other *tenure) bool { return other.term.Shard() == t.term.Shard() }) != nil
 	g.metrics.drained(t.term.Shard(), drained, held)
 	g.mu.Unlock()
-	g.driver.Drained(t.term.record, t.term.wrote())
+	g.driver.Drained(lease.Drained{Term: t.term.record, Wrote: t.term.wrote(), Ledger: t.term.lastWord()})
 }
 
 // tenureOf finds a tenure whose work has not ended, or nil; g.mu is held.

@@ -10,7 +10,7 @@ import (
 )
 
 // expose registers what is told of the group when somebody asks: what this replica sees
-// of it, its caches, and for how long its session is valid. Run follows the group for
+// of it, its caches, its gates, and for how long its session is valid. Run follows the group for
 // it.
 func (g *Group) expose(r prometheus.Registerer) error {
 	g.follower = &follower{
@@ -23,6 +23,7 @@ func (g *Group) expose(r prometheus.Registerer) error {
 	return errors.Join(
 		r.Register(newGroupMetrics(g.follower)),
 		r.Register(newInformerMetrics(g.set, g.opts.Name)),
+		r.Register(newGateMetrics(func() []*role { return g.current().roles }, g.opts.Name)),
 		r.Register(validity),
 	)
 }

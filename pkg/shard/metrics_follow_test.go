@@ -417,6 +417,10 @@ func TestMetricsAreThoseOfThePage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, object(widgets, "w"), object(gadgets, "g"))
 		a, r := c.exposed("a")
+		closed := &Gate{Check: func(context.Context) error { return errDown }}
+		if err := a.AddRole(Role{Name: "gated", Gate: closed, Run: func(context.Context) error { return nil }}); err != nil {
+			t.Fatal(err)
+		}
 		c.eventually(firstStart, "it holds all", func() bool { return len(a.holds()) == 3 })
 		b, _ := c.exposed("b")
 		c.eventually(firstStart, "they share", func() bool { return len(b.holds()) == 1 })

@@ -12,9 +12,7 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
-	"k8s.io/utils/ptr"
 
 	"github.com/shardctl/shardctl/pkg/lease"
 )
@@ -40,9 +38,6 @@ const (
 	// fencedPause is how often it is told of one shard that writes are refused: a
 	// worker may try again and again.
 	fencedPause = 10 * time.Second
-	// holderInterval is how often the holders are looked at. What changed hands twice in
-	// between is told without whom it came from.
-	holderInterval = 250 * time.Millisecond
 )
 
 // recorder tells as Events of the shards' Leases what became of them on this replica. The
@@ -52,10 +47,7 @@ type recorder struct {
 	to                    events.EventRecorder
 	group, namespace, pod string
 	own                   runtime.Object // the Pod; nil outside of any
-	leases                func() ([]coordinationv1.Lease, <-chan struct{})
 	notes                 chan notice
-
-	holders map[string]reigns // by name of the Lease; recordLoop's
 
 	mu     sync.Mutex
 	fenced map[string]time.Time // by shard: when it was told last that writes are refused
@@ -68,25 +60,14 @@ type notice struct {
 	text                 string
 }
 
-// reigns are the last two that a Lease named as its holder.
-type reigns struct {
-	uid            types.UID
-	before, latest reign
-}
-
-type reign struct {
-	holder string
-	epoch  int32
-}
-
 // newRecorder returns nil if nothing is to be recorded; it may be used like any other.
-func newRecorder(o GroupOptions, leases func() ([]coordinationv1.Lease, <-chan struct{})) *recorder {
+func newRecorder(o GroupOptions) *recorder {
 	if o.Recorder == nil {
 		return nil
 	}
 	r := &recorder{
-		to: o.Recorder, group: o.Name, namespace: o.Namespace, pod: o.Pod, leases: leases,
-		notes: make(chan notice, maxNotes), holders: map[string]reigns{}, fenced: map[string]time.Time{},
+		to: o.Recorder, group: o.Name, namespace: o.Namespace, pod: o.Pod,
+		notes: make(chan notice, maxNotes), fenced: map[string]time.Time{},
 	}
 	if o.PodUID != "" {
 		r.own = &corev1.ObjectReference{APIVersion: "v1", Kind: "Pod", Namespace: o.Namespace, Name: o.Pod, UID: o.PodUID}
@@ -106,7 +87,15 @@ func (r *recorder) leave(n notice) {
 }
 
 func (r *recorder) acquired(t lease.Term) {
-	r.leave(notice{term: t, kind: corev1.EventTypeNormal, reason: reasonAcquired, action: actionAcquire})
+	if r == nil {
+		return
+	}
+	n := notice{term: t, kind: corev1.EventTypeNormal, reason: reasonAcquired, action: actionAcquire}
+	n.text = fmt.Sprintf("acquired %s: %s (epoch %d)", t.Shard, t.How, t.Epoch)
+	if from := podIn(t.From); from != "" && from != r.pod {
+		n.text = fmt.Sprintf("acquired %s from %s: %s (epoch %d)", t.Shard, from, t.How, t.Epoch)
+	}
+	r.leave(n)
 }
 
 func (r *recorder) passed(p lease.Passed) {
@@ -152,22 +141,12 @@ func (r *recorder) mayTell(shard string, now time.Time) bool {
 	return true
 }
 
-// recordLoop records what is noted, and remembers who held what. When ctx is done it
-// records what was noted before.
+// recordLoop records what is noted. When ctx is done it records what was noted before.
 func (r *recorder) recordLoop(ctx context.Context) error {
-	ticker := time.NewTicker(holderInterval)
-	defer ticker.Stop()
-	changed := r.look()
 	for {
 		select {
 		case n := <-r.notes:
 			r.tell(n)
-		case <-ticker.C:
-			select {
-			case <-changed:
-				changed = r.look()
-			default:
-			}
 		case <-ctx.Done():
 			for len(r.notes) > 0 {
 				r.tell(<-r.notes) // nobody else takes any
@@ -177,48 +156,7 @@ func (r *recorder) recordLoop(ctx context.Context) error {
 	}
 }
 
-// look takes in who holds what now.
-func (r *recorder) look() (changed <-chan struct{}) {
-	leases, changed := r.leases()
-	now := make(map[string]reigns, len(leases))
-	for i := range leases {
-		l := &leases[i]
-		if l.Labels[lease.LabelKind] != lease.KindShard {
-			continue
-		}
-		latest := reign{ptr.Deref(l.Spec.HolderIdentity, ""), ptr.Deref(l.Spec.LeaseTransitions, 0)}
-		known := r.holders[l.Name]
-		switch {
-		case known.uid != l.UID:
-			known = reigns{uid: l.UID, latest: latest}
-		case known.latest != latest:
-			known.before, known.latest = known.latest, latest
-		}
-		now[l.Name] = known
-	}
-	r.holders = now
-	return changed
-}
-
-// from is the Pod that held the shard right before the term, as far as that was seen;
-// empty if it is this one.
-func (r *recorder) from(t lease.Term) string {
-	known := r.holders[lease.ShardLeaseName(r.group, t.Shard)]
-	for _, one := range []reign{known.before, known.latest} {
-		if known.uid == t.UID && one.epoch == t.Epoch-1 && one.holder != "" && podIn(one.holder) != r.pod {
-			return podIn(one.holder)
-		}
-	}
-	return ""
-}
-
 func (r *recorder) tell(n notice) {
-	if n.reason == reasonAcquired {
-		n.text = fmt.Sprintf("acquired %s: %s (epoch %d)", n.term.Shard, n.term.How, n.term.Epoch)
-		if from := r.from(n.term); from != "" {
-			n.text = fmt.Sprintf("acquired %s from %s: %s (epoch %d)", n.term.Shard, from, n.term.How, n.term.Epoch)
-		}
-	}
 	about := &corev1.ObjectReference{
 		APIVersion: coordinationv1.SchemeGroupVersion.String(), Kind: "Lease",
 		Namespace: r.namespace, Name: lease.ShardLeaseName(r.group, n.term.Shard), UID: n.term.UID,

@@ -14,12 +14,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/utils/ptr"
 
 	"github.com/shardctl/shardctl/pkg/fence"
 	"github.com/shardctl/shardctl/pkg/lease"
@@ -57,7 +54,7 @@ func (p *tape) of(shard string) []string {
 // recorded has a replica record what becomes of its shards; before it runs.
 func (m *member) recorded(p *tape) *member {
 	m.opts.Recorder = p
-	m.recorder = newRecorder(m.opts, m.mirror.Leases)
+	m.recorder = newRecorder(m.opts)
 	return m
 }
 
@@ -79,7 +76,6 @@ func TestEventsTellOfAHandOver(t *testing.T) {
 		c.eventually(firstStart, "the first holds it", func() bool { return a.holds()["report"] })
 		b := c.startRecorded("b", p)
 		c.eventually(firstStart, "the second is ready", func() bool { return b.Ready() == nil })
-		time.Sleep(holderInterval) // and has seen who holds it
 		c.stop(a)
 		c.eventually(firstStart, "the second holds it", func() bool { return b.holds()["report"] })
 		c.stop(b)
@@ -127,7 +123,7 @@ func TestEventsAreOfLeasesAndRelatedToThePod(t *testing.T) {
 		"pod-uid": (&corev1.ObjectReference{Kind: "Pod", Namespace: "ns", Name: "p", UID: "pod-uid", APIVersion: "v1"}).String(),
 	} {
 		p := &tape{}
-		r := newRecorder(GroupOptions{Name: "g", Namespace: "ns", Pod: "p", PodUID: uid, Recorder: p}, lease.NewMirror().Leases)
+		r := newRecorder(GroupOptions{Name: "g", Namespace: "ns", Pod: "p", PodUID: uid, Recorder: p})
 		r.acquired(term)
 		ended, end := context.WithCancel(t.Context())
 		end()
@@ -145,57 +141,37 @@ func TestEventsAreOfLeasesAndRelatedToThePod(t *testing.T) {
 
 // What drains is told of once it has been given away.
 func TestNoEventsOfADrain(t *testing.T) {
-	r := newRecorder(GroupOptions{Name: "g", Recorder: &tape{}}, lease.NewMirror().Leases)
+	r := newRecorder(GroupOptions{Name: "g", Recorder: &tape{}})
 	r.lost(lease.Revoked{Graceful: true})
 	if len(r.notes) != 0 {
 		t.Error("a drain that begins was noted")
 	}
 }
 
-// shardLease is one as the watch shows it.
-func shardLease(uid types.UID, holder string, epoch int32) coordinationv1.Lease {
-	return coordinationv1.Lease{
-		ObjectMeta: metav1.ObjectMeta{Name: "g.report", UID: uid, Labels: map[string]string{lease.LabelKind: lease.KindShard}},
-		Spec:       coordinationv1.LeaseSpec{HolderIdentity: ptr.To(holder), LeaseTransitions: ptr.To(epoch)},
-	}
-}
-
-// Nobody is named whose term did not end right before this one.
+// An earlier session of this very Pod is not worth a word.
 func TestEventsNameTheLastHolder(t *testing.T) {
 	id := func(pod string) string {
 		return lease.Identity{Replica: lease.Replica{Pod: pod, UID: "uid", Container: "main", Boot: "boot"}}.String()
 	}
-	for name, tc := range map[string]struct {
-		seen []coordinationv1.Lease // one after the other
-		want string
-	}{
-		"nothing seen":                         {nil, ""},
-		"seen before it changed hands":         {[]coordinationv1.Lease{shardLease("u", id("b"), 4)}, "b"},
-		"and after":                            {[]coordinationv1.Lease{shardLease("u", id("b"), 4), shardLease("u", id("a"), 5)}, "b"},
-		"nobody had it":                        {[]coordinationv1.Lease{shardLease("u", "", 4), shardLease("u", id("a"), 5)}, ""},
-		"it changed hands twice in between":    {[]coordinationv1.Lease{shardLease("u", id("b"), 3), shardLease("u", id("a"), 5)}, ""},
-		"an earlier session of this very Pod":  {[]coordinationv1.Lease{shardLease("u", id("a"), 4), shardLease("u", id("a"), 5)}, ""},
-		"an elector that is none of the group": {[]coordinationv1.Lease{shardLease("u", "somebody", 4)}, "somebody"},
-		"another Lease of that name":           {[]coordinationv1.Lease{shardLease("older", id("b"), 4)}, ""},
-		"made anew":                            {[]coordinationv1.Lease{shardLease("older", id("b"), 4), shardLease("u", id("a"), 5)}, ""},
+	for from, want := range map[string]string{
+		"":         "Normal Acquired Acquire: a acquired report: vacant (epoch 5)",
+		id("b"):    "Normal Acquired Acquire: a acquired report from b: vacant (epoch 5)",
+		id("a"):    "Normal Acquired Acquire: a acquired report: vacant (epoch 5)",
+		"somebody": "Normal Acquired Acquire: a acquired report from somebody: vacant (epoch 5)",
 	} {
-		t.Run(name, func(t *testing.T) {
-			var seen []coordinationv1.Lease
-			r := newRecorder(GroupOptions{Name: "g", Pod: "a", Recorder: &tape{}}, func() ([]coordinationv1.Lease, <-chan struct{}) { return seen, nil })
-			for _, l := range tc.seen {
-				seen = []coordinationv1.Lease{l}
-				r.look()
-			}
-			if got := r.from(lease.Term{Shard: "report", UID: "u", Epoch: 5}); got != tc.want {
-				t.Errorf("it comes from %q, want %q", got, tc.want)
-			}
-		})
+		p := &tape{}
+		r := newRecorder(GroupOptions{Name: "g", Pod: "a", Recorder: p})
+		r.acquired(lease.Term{Shard: "report", Epoch: 5, How: lease.CauseVacant, From: from})
+		r.tell(<-r.notes)
+		if got := p.of("report"); !slices.Equal(got, []string{want}) {
+			t.Errorf("from %q: %q, want %q", from, got, want)
+		}
 	}
 }
 
 // The driver's goroutine never waits, whatever the recorder does.
 func TestNotesThatNobodyTakesAreLeftOut(t *testing.T) {
-	r := newRecorder(GroupOptions{Name: "g", Recorder: &tape{}}, lease.NewMirror().Leases)
+	r := newRecorder(GroupOptions{Name: "g", Recorder: &tape{}})
 	for range 2 * maxNotes {
 		r.acquired(lease.Term{Shard: "report"})
 	}
@@ -213,7 +189,7 @@ func TestNotesThatNobodyTakesAreLeftOut(t *testing.T) {
 func TestEventsTellOfTheServersFenceNowAndThen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFence(&refusing{until: time.Now().Add(time.Hour), body: refusal(fence.MessagePrefix + "b holds the shard")})
-		f.recorder = newRecorder(GroupOptions{Name: "g", Pod: "a", Recorder: &tape{}}, lease.NewMirror().Leases)
+		f.recorder = newRecorder(GroupOptions{Name: "g", Pod: "a", Recorder: &tape{}})
 		term, _ := testTerm(time.Hour)
 		time.Sleep(termUnknownFor) // the fence knows of the term by now
 		for range 25 {

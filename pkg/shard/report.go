@@ -27,18 +27,23 @@ func (g *Group) reportLoop(ctx context.Context) error {
 	said := lease.Reported{}
 	measured, lastLook, waiting := loads{}, time.Now(), map[*controller]cacheWait{}
 	for {
-		if now := g.served(); !slices.Equal(now, served) {
-			g.driver.Configure(now)
-			served = now
+		now := g.served()
+		report := lease.Reported{
+			Ready: said.Ready || g.answered(), Load: said.Load, Problems: g.failures(ctx, waiting), Fence: g.reportedFence(),
+			Declines: g.declined(time.Now()), Busy: g.busy(),
 		}
-		report := lease.Reported{Ready: said.Ready || g.answered(), Load: said.Load, Problems: g.failures(ctx, waiting), Fence: g.reportedFence()}
 		if since := time.Since(lastLook); since >= loadInterval {
 			report.Load = measured.look(g.held(), g.takeBusy(), since)
 			lastLook = time.Now()
 		}
-		if !maps.Equal(report.Load, said.Load) || report.Ready != said.Ready || !maps.Equal(report.Problems, said.Problems) || report.Fence != said.Fence {
-			g.driver.Report(report)
+		if !sameReport(report, said) {
+			g.driver.Report(report) // first, for a role may be new that is not to be taken yet
 			said = report
+		}
+		if !slices.Equal(now, served) {
+			g.driver.Configure(now)
+			served = now
+			g.forgetDeclined()
 		}
 		select {
 		case <-ctx.Done():
@@ -46,6 +51,11 @@ func (g *Group) reportLoop(ctx context.Context) error {
 		case <-ticker.C:
 		}
 	}
+}
+
+func sameReport(a, b lease.Reported) bool {
+	return a.Ready == b.Ready && a.Fence == b.Fence && maps.Equal(a.Load, b.Load) && maps.Equal(a.Problems, b.Problems) &&
+		maps.Equal(a.Declines, b.Declines) && maps.Equal(a.Busy, b.Busy)
 }
 
 // answered tells whether all that this replica can hold soon is in its caches.
@@ -94,6 +104,9 @@ func (g *Group) failures(ctx context.Context, waiting map[*controller]cacheWait)
 		maps.Copy(all, c.failing())
 	}
 	for _, r := range g.current().roles {
+		if reason := r.gate.problem(); reason != "" {
+			all[r.Name] = reason
+		}
 		for _, reason := range r.problems.summaries() {
 			all[r.Name] = reason
 		}

@@ -21,8 +21,20 @@ type Role struct {
 	Name string
 	// Run works until its context is cancelled, on the holder of the shard
 	// alone. If it returns before, it is started again, with back-off if it
-	// failed. The context carries the [Term].
+	// failed. The context carries the [Term], and is cancelled as soon as the shard is
+	// to be given away; that waits until Run has returned, and meanwhile the term goes on.
 	Run func(ctx context.Context) error
+	// Gate, if set, says whether this replica is fit for the role. Default: it always is.
+	Gate *Gate
+	// OnGranted, if set, is called at the beginning of a term, before Run. OnRevoked is
+	// called at its end, once Run has returned for good, with the cause. Each call comes
+	// after the one before has returned.
+	OnGranted func(*Term)
+	OnRevoked func(*Term, error)
+	// OnNewLeader, if set, is called on every replica, whether it leads or not: with who
+	// leads the role when it looks first, and with every later leader, in order. A role
+	// that has no leader for a while is not told of.
+	OnNewLeader func(Leader)
 	// Done, if set, is called once when Run neither runs nor will any more: after the
 	// role was removed, or at the end of [Group.Run].
 	Done func()
@@ -41,6 +53,9 @@ func (r Role) validate() error {
 	if r.Run == nil {
 		errs = append(errs, errors.New("run: is required"))
 	}
+	if r.Gate != nil {
+		errs = append(errs, r.Gate.validate())
+	}
 	return errors.Join(errs...)
 }
 
@@ -49,13 +64,14 @@ type role struct {
 	Role
 	service  *service
 	problems *problems
+	gate     *gate // nil if it has none
 	// running is taken while Run runs, so that a new term waits for the work
 	// of an old one in this process.
 	running chan struct{}
 }
 
 func newRole(r Role) *role {
-	return &role{Role: r, service: newService("role "+r.Name, orNothing(r.Done)), problems: newProblems(), running: make(chan struct{}, 1)}
+	return &role{Role: r, service: newService("role "+r.Name, orNothing(r.Done)), problems: newProblems(), gate: newGate(r.Gate), running: make(chan struct{}, 1)}
 }
 
 func (r *role) of() *service { return r.service }
@@ -76,6 +92,17 @@ func (r *role) lead(t *stint) {
 	case <-ctx.Done():
 		return
 	}
+	if r.OnGranted != nil {
+		r.call(ctx, "OnGranted", func() { r.OnGranted(t.term) })
+	}
+	r.runUntil(ctx, t)
+	if r.OnRevoked != nil {
+		r.call(ctx, "OnRevoked", func() { r.OnRevoked(t.term, context.Cause(ctx)) })
+	}
+}
+
+// runUntil runs the role again and again, until ctx is done.
+func (r *role) runUntil(ctx context.Context, t *stint) {
 	for pause := minRolePause; ctx.Err() == nil; {
 		t.working()
 		began := time.Now()

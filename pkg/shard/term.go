@@ -25,9 +25,12 @@ type Term struct {
 	closing context.Context
 	close   context.CancelFunc
 
+	enter enterFunc // nil outside of a group
+
 	mu     sync.Mutex
 	writes work.Writes
 	quiet  chan struct{} // closed with the last answer, once somebody waits for it
+	last   *string       // what Leave was given
 }
 
 func newTerm(record lease.Term, v *lease.Validity) *Term {

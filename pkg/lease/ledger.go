@@ -1,0 +1,128 @@
+// Copyright The shardctl Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package lease
+
+import coordinationv1 "k8s.io/api/coordination/v1"
+
+// MaxLedger bounds, in bytes, what a ledger can say.
+const MaxLedger = 4 << 10
+
+// maxLedgers bounds how many ledgers of deleted Leases are remembered.
+const maxLedgers = 2 * MaxShards
+
+// decodeLedger reads a ledger; what is too long is none of ours.
+func decodeLedger(text string) string {
+	if len(text) > MaxLedger {
+		return ""
+	}
+	return text
+}
+
+// ledger is what a term's work has on record in the shard's Lease. Whoever holds the
+// shard writes it, by compare-and-swap like everything else in that Lease: so once an
+// entry is there, whoever holds the shard later begins with it, and an entry that comes
+// too late is refused.
+type ledger struct {
+	entry   uint64   // the [Enter] that is to be carried out; 0 if none is
+	text    string   // what it is to say
+	entries attempts // to carry it out: any of them may be in the record, or come there still
+	// last, if set, is the last word of the term whose epoch lastOf is: it goes into the
+	// write that gives the shard away, however often that has to be repeated.
+	last   *string
+	lastOf endedTerm
+}
+
+// enter takes in that the work wants something on record.
+func (e *Election) enter(ev Enter) {
+	c := e.claims[ev.Term.Shard]
+	if c == nil || c.phase == idle || c.term.UID != ev.Term.UID || c.term.Epoch != ev.Term.Epoch || c.drained || len(ev.Text) > MaxLedger {
+		e.emit(Entered{ID: ev.ID})
+		return
+	}
+	e.dropEntry(c)
+	c.entry, c.text, c.entries = ev.ID, ev.Text, attempts{}
+}
+
+// dropEntry gives up an entry that is not known to be in the record.
+func (e *Election) dropEntry(c *claim) {
+	if c.entry != 0 {
+		e.emit(Entered{ID: c.entry})
+	}
+	c.entry, c.text = 0, ""
+}
+
+// confirmEntry looks whether the entry is in the record, which names the term: by the
+// number of the attempt, for what the record says may be older than an entry that was
+// given up, and comes there still.
+func (e *Election) confirmEntry(c *claim, known *entry) {
+	if _, sent := c.entries.find(known.shard.Attempt); c.entry != 0 && sent {
+		e.emit(Entered{ID: c.entry, OK: true})
+		c.entry, c.text = 0, ""
+	}
+}
+
+// writeEntry sends the entry, if there is one and the Lease is free; it tells whether
+// it has sent anything. In lease mode that renews the term as well.
+func (e *Election) writeEntry(c *claim, known *entry) bool {
+	if c.entry == 0 || !e.free(known.lease.Name) {
+		return false
+	}
+	if c.term.Mode == LeaseMode {
+		e.sendRenewal(c, known, "enter")
+		return true
+	}
+	op := Op{Verb: Update, Name: known.lease.Name, Lease: known.lease.DeepCopy(), Why: "enter"}
+	op.Lease.Annotations = annotate(op.Lease.Annotations, map[string]string{AnnotationAttempt: e.nextAttempt()})
+	c.withEntry(e.now, op.Lease)
+	e.send(op, nil)
+	return true
+}
+
+// withEntry brings the entry, if there is one, into what is about to be written for the
+// term, which has the number of an attempt.
+func (c *claim) withEntry(now Instant, l *coordinationv1.Lease) {
+	if c.entry == 0 {
+		return
+	}
+	c.entries.add(l.Annotations[AnnotationAttempt], now)
+	l.Annotations = annotate(l.Annotations, map[string]string{AnnotationLedger: c.text})
+}
+
+// leave keeps the last word of a term that has drained, unless a later one has, too.
+func (c *claim) leave(t Term, text *string) {
+	of := endedTerm{uid: t.UID, epoch: t.Epoch}
+	if text == nil || len(*text) > MaxLedger || c.lastOf.uid == of.uid && c.lastOf.epoch > of.epoch {
+		return
+	}
+	c.last, c.lastOf = text, of
+}
+
+// lastWord brings the last word of a term into the write that gives its shard away, or
+// that claims it anew for this replica: as long as the record tells of that term, nobody
+// has gone by what the ledger said at its end.
+func (c *claim) lastWord(known *entry, l *coordinationv1.Lease) {
+	if c.last != nil && c.lastOf == (endedTerm{uid: known.shard.UID, epoch: known.shard.Epoch}) && known.shard.Holder != "" {
+		l.Annotations = annotate(l.Annotations, map[string]string{AnnotationLedger: *c.last})
+	}
+}
+
+// keepLedger remembers what a Lease had on record that is there no more: somebody has
+// deleted it, perhaps, and the shard goes on in the next one of its name.
+func (v *view) keepLedger(name, text string) {
+	if text == "" {
+		return
+	}
+	if len(v.ledgers) >= maxLedgers {
+		clear(v.ledgers)
+	}
+	v.ledgers[name] = text
+}
+
+// restoreLedger brings what the last Lease of the name had on record into one that has
+// nothing.
+func (v *view) restoreLedger(l *coordinationv1.Lease) {
+	if text := v.ledgers[l.Name]; text != "" && l.Annotations[AnnotationLedger] == "" {
+		l.Annotations = annotate(l.Annotations, map[string]string{AnnotationLedger: text})
+	}
+}
