@@ -26,12 +26,13 @@ const (
 	namespace = "monitored"
 	group     = "monitored"
 	// shards are those of the configuration, in all.
-	shards = 8
+	shards = 9
 	// broken is the name of the object that the hook fails for.
 	broken = "broken"
 )
 
-// configuration has two types in four buckets each; its argument is the hook's address.
+// configuration has two types in four buckets each, and a schedule with a gate; its argument is the hook's
+// address.
 const configuration = `
 apiVersion: shardctl.dev/v1alpha1
 kind: Configuration
@@ -51,6 +52,10 @@ spec:
     decorator:
       resources: [{apiVersion: monitored.shardctl.dev/v1, resource: gadgets}]
       hooks: {sync: {webhook: {url: %[1]q}}}
+  - name: often
+    schedule: {cron: "@every 1s", exec: {command: ["true"]}}
+    readiness: {exec: {command: ["true"]}}
+  leadership: {address: none}
 `
 
 // plurals are the types.

@@ -30,13 +30,14 @@ const maxCertificateBytes = 1 << 20
 // certificate follows its files: whoever issues certificates writes a new one there long
 // before the old one is over.
 type certificate struct {
+	field   string // of the configuration that names the files
 	files   Files
 	current atomic.Pointer[tls.Certificate]
 	seen    [sha256.Size]byte // of what was read last, good or not; watchLoop's
 }
 
-func newCertificate(files Files) (*certificate, error) {
-	c := &certificate{files: files}
+func newCertificate(field string, files Files) (*certificate, error) {
+	c := &certificate{field: field, files: files}
 	text, err := c.read()
 	if err != nil {
 		return nil, err
@@ -85,7 +86,7 @@ func (c *certificate) refresh(log klog.Logger) {
 		pair, err = text.pair()
 	}
 	if err == nil && time.Now().After(pair.Leaf.NotAfter) {
-		err = fmt.Errorf("spec.http.tls.certFile: %s: it has expired at %s", c.files.Cert, pair.Leaf.NotAfter.Format(time.RFC3339))
+		err = fmt.Errorf("%s.certFile: %s: it has expired at %s", c.field, c.files.Cert, pair.Leaf.NotAfter.Format(time.RFC3339))
 	}
 	if err != nil {
 		log.Error(err, "The new certificate cannot be used: the one before stays", "notAfter", c.current.Load().Leaf.NotAfter)
@@ -97,16 +98,17 @@ func (c *certificate) refresh(log klog.Logger) {
 
 // pemPair is what both files say.
 type pemPair struct {
+	field     string
 	files     Files
 	cert, key []byte
 }
 
 func (c *certificate) read() (text pemPair, err error) {
-	text.files = c.files
-	if text.cert, err = readFile("certFile", c.files.Cert); err != nil {
+	text.field, text.files = c.field, c.files
+	if text.cert, err = readFile(c.field+".certFile", c.files.Cert); err != nil {
 		return pemPair{}, err
 	}
-	if text.key, err = readFile("keyFile", c.files.Key); err != nil {
+	if text.key, err = readFile(c.field+".keyFile", c.files.Key); err != nil {
 		return pemPair{}, err
 	}
 	return text, nil
@@ -115,15 +117,15 @@ func (c *certificate) read() (text pemPair, err error) {
 func readFile(field, path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("spec.http.tls.%s: %w", field, err)
+		return nil, fmt.Errorf("%s: %w", field, err)
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, maxCertificateBytes+1))
 	if err != nil {
-		return nil, fmt.Errorf("spec.http.tls.%s: %w", field, err)
+		return nil, fmt.Errorf("%s: %w", field, err)
 	}
 	if len(text) > maxCertificateBytes {
-		return nil, fmt.Errorf("spec.http.tls.%s: %s is larger than 1 MiB: it is no PEM of this kind", field, path)
+		return nil, fmt.Errorf("%s: %s is larger than 1 MiB: it is no PEM of this kind", field, path)
 	}
 	return text, nil
 }
@@ -136,7 +138,7 @@ func (p pemPair) digest() [sha256.Size]byte {
 func (p pemPair) pair() (*tls.Certificate, error) {
 	pair, err := tls.X509KeyPair(p.cert, p.key)
 	if err != nil {
-		return nil, fmt.Errorf("spec.http.tls: %s with %s: %w", p.files.Cert, p.files.Key, err)
+		return nil, fmt.Errorf("%s: %s with %s: %w", p.field, p.files.Cert, p.files.Key, err)
 	}
 	return &pair, nil
 }

@@ -78,15 +78,15 @@ func (o *Options) validate() error {
 	if len(o.Protect) > 0 && o.Reviewer == nil {
 		return errors.New("endpoint: a reviewer is needed for what is protected")
 	}
-	if o.Pprof && !slices.Contains(o.Protect, Pprof) && !local(o.Listener.Addr()) {
+	if o.Pprof && !slices.Contains(o.Protect, Pprof) && !Local(o.Listener.Addr()) {
 		return fmt.Errorf("--pprof: everybody who reaches %s could read profiles of this process: "+
 			"add pprof to spec.http.authorization.protect, or listen on a loopback address (spec.http.address)", o.Listener.Addr())
 	}
 	return nil
 }
 
-// local tells an address that only this machine reaches.
-func local(a net.Addr) bool {
+// Local tells an address that only this machine reaches.
+func Local(a net.Addr) bool {
 	tcp, ok := a.(*net.TCPAddr)
 	return ok && tcp.IP.IsLoopback()
 }
@@ -104,14 +104,25 @@ func New(o Options) (*Endpoint, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	e := &Endpoint{listener: o.Listener}
-	if o.TLS != (Files{}) {
+	return newEndpoint(o.Listener, "spec.http.tls", o.TLS, newHandler(o))
+}
+
+// NewFor makes an endpoint that serves the handler and nothing else, under the same
+// limits. The field of the configuration names the files; without any it serves in the
+// clear. Streams have to set the deadlines of what they write, and to end by themselves:
+// nobody tells them.
+func NewFor(l net.Listener, field string, files Files, h http.Handler) (*Endpoint, error) {
+	return newEndpoint(l, field, files, careful(h))
+}
+
+func newEndpoint(l net.Listener, field string, files Files, h http.Handler) (*Endpoint, error) {
+	e := &Endpoint{listener: l, handler: h}
+	if files != (Files{}) {
 		var err error
-		if e.certificate, err = newCertificate(o.TLS); err != nil {
+		if e.certificate, err = newCertificate(field, files); err != nil {
 			return nil, err
 		}
 	}
-	e.handler = newHandler(o)
 	return e, nil
 }
 

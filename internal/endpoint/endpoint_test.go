@@ -397,7 +397,7 @@ func rotate(t *testing.T, by func(r *rotating)) {
 		r := &rotating{t: t, files: files}
 		pair(t, files, 1, time.Hour)
 		var err error
-		if r.certificate, err = newCertificate(files); err != nil {
+		if r.certificate, err = newCertificate("spec.http.tls", files); err != nil {
 			t.Fatal(err)
 		}
 		log := funcr.New(func(_, args string) { r.log.WriteString(args + "\n") }, funcr.Options{})

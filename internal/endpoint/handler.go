@@ -26,7 +26,7 @@ func newHandler(o Options) http.Handler {
 	}
 	guard := func(part Part, next http.Handler) http.Handler {
 		if slices.Contains(o.Protect, part) {
-			return o.Reviewer.protect(next)
+			return o.Reviewer.Protect(next, http.Error)
 		}
 		return next
 	}

@@ -48,7 +48,7 @@ const (
 )
 
 // Reviewer asks the API server who sends a request (TokenReview), and whether he may
-// (SubjectAccessReview, of the path, for the verb get).
+// (SubjectAccessReview, of the path and the verb: see [Reviewer.Protect]).
 type Reviewer struct {
 	tokens  authenticationclient.TokenReviewInterface
 	access  authorizationclient.SubjectAccessReviewInterface
@@ -96,34 +96,44 @@ var (
 )
 
 // forbiddenError is a request of somebody who is known, and may not.
-type forbiddenError struct{ user, path string }
+type forbiddenError struct{ user, verb, path string }
 
 func (e *forbiddenError) Error() string {
-	return fmt.Sprintf("Forbidden: user=%s, verb=get, path=%s: grant the verb get on this path (nonResourceURLs of a ClusterRole)", e.user, e.path)
+	return fmt.Sprintf("Forbidden: user=%s, verb=%s, path=%s: grant the verb %[2]s on this path (nonResourceURLs of a ClusterRole)", e.user, e.verb, e.path)
 }
 
-// protect lets only those through who may get the path.
-func (v *Reviewer) protect(next http.Handler) http.Handler {
+// Protect lets only those through who may do this to the path. The verb is get for GET and
+// HEAD, else the method's name in small letters, as in kube-apiserver. The others are
+// refused in words by refuse, such as [http.Error].
+func (v *Reviewer) Protect(next http.Handler, refuse func(w http.ResponseWriter, text string, status int)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var forbidden *forbiddenError
-		switch err := v.review(r.Context(), bearerToken(r), r.URL.Path); {
+		switch err := v.review(r.Context(), bearerToken(r), verbOf(r), r.URL.Path); {
 		case err == nil:
 			next.ServeHTTP(w, r)
 		case errors.Is(err, errStranger):
 			w.Header().Set("WWW-Authenticate", `Bearer realm="shardctl"`)
-			http.Error(w, "Unauthorized: send a bearer token of this cluster", http.StatusUnauthorized)
+			refuse(w, "Unauthorized: send a bearer token of this cluster", http.StatusUnauthorized)
 		case errors.As(err, &forbidden):
-			http.Error(w, forbidden.Error(), http.StatusForbidden)
+			refuse(w, forbidden.Error(), http.StatusForbidden)
 		case errors.Is(err, errBusy):
 			w.Header().Set("Retry-After", "1")
-			http.Error(w, "too many requests of whom the API server has to be asked: try again in a second", http.StatusTooManyRequests)
+			refuse(w, "too many requests of whom the API server has to be asked: try again in a second", http.StatusTooManyRequests)
 		default:
 			if r.Context().Err() == nil { // whoever waits for the answer is still there
 				klog.FromContext(r.Context()).Error(err, "Nobody can be let in", "path", r.URL.Path)
 			}
-			http.Error(w, "the API server did not say who you are or what you may do: the log of this replica says why", http.StatusInternalServerError)
+			refuse(w, "the API server did not say who you are or what you may do: the log of this replica says why", http.StatusInternalServerError)
 		}
 	})
+}
+
+// verbOf is what a request does, in the words of RBAC.
+func verbOf(r *http.Request) string {
+	if r.Method == http.MethodHead {
+		return "get"
+	}
+	return strings.ToLower(r.Method)
 }
 
 // bearerToken is that of the request; empty if there is none.
@@ -135,17 +145,17 @@ func bearerToken(r *http.Request) string {
 	return strings.TrimSpace(token)
 }
 
-// review returns nil if whoever has the token may get the path.
-func (v *Reviewer) review(ctx context.Context, token, path string) error {
+// review returns nil if whoever has the token may do this to the path.
+func (v *Reviewer) review(ctx context.Context, token, verb, path string) error {
 	ctx, cancel := context.WithTimeout(ctx, reviewTimeout)
 	defer cancel()
 	user, err := v.authenticate(ctx, token)
 	if err != nil {
 		return err
 	}
-	allowed, err := v.authorize(ctx, user, path)
+	allowed, err := v.authorize(ctx, user, verb, path)
 	if err == nil && !allowed {
-		err = &forbiddenError{user: user.Username, path: path}
+		err = &forbiddenError{user: user.Username, verb: verb, path: path}
 	}
 	return err
 }
@@ -183,10 +193,10 @@ func (v *Reviewer) authenticate(ctx context.Context, token string) (user authent
 	return answer.Status.User, nil
 }
 
-func (v *Reviewer) authorize(ctx context.Context, user authenticationv1.UserInfo, path string) (allowed bool, err error) {
+func (v *Reviewer) authorize(ctx context.Context, user authenticationv1.UserInfo, verb, path string) (allowed bool, err error) {
 	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
 		User: user.Username, UID: user.UID, Groups: user.Groups,
-		NonResourceAttributes: &authorizationv1.NonResourceAttributes{Path: path, Verb: "get"},
+		NonResourceAttributes: &authorizationv1.NonResourceAttributes{Path: path, Verb: verb},
 	}}
 	if len(user.Extra) > 0 {
 		review.Spec.Extra = map[string]authorizationv1.ExtraValue{}
@@ -207,7 +217,7 @@ func (v *Reviewer) authorize(ctx context.Context, user authenticationv1.UserInfo
 	}
 	answer, err := v.access.Create(ctx, review, metav1.CreateOptions{})
 	if err != nil {
-		return false, fmt.Errorf("asking whether %s may get %s: %w", user.Username, path, err)
+		return false, fmt.Errorf("asking whether %s may %s %s: %w", user.Username, verb, path, err)
 	}
 	ttl := noTTL
 	if answer.Status.Allowed {

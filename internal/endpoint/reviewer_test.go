@@ -66,14 +66,18 @@ func (a *authority) access(action clienttesting.Action) (bool, runtime.Object, e
 	return true, review, a.err
 }
 
-// guarded is a handler whose metrics and dashboard are protected.
-func guarded(a *authority) http.Handler {
+// reviewerOf asks the authority.
+func reviewerOf(a *authority) *Reviewer {
 	client := &fake.Clientset{}
 	client.AddReactor("create", "tokenreviews", a.token)
 	client.AddReactor("create", "subjectaccessreviews", a.access)
+	return newReviewer(client.AuthenticationV1().TokenReviews(), client.AuthorizationV1().SubjectAccessReviews())
+}
+
+// guarded is a handler whose metrics and dashboard are protected.
+func guarded(a *authority) http.Handler {
 	return newHandler(Options{
-		Gatherer: counted(), Dashboard: page(), Pprof: true, Protect: []Part{Metrics, Dashboard},
-		Reviewer: newReviewer(client.AuthenticationV1().TokenReviews(), client.AuthorizationV1().SubjectAccessReviews()),
+		Gatherer: counted(), Dashboard: page(), Pprof: true, Protect: []Part{Metrics, Dashboard}, Reviewer: reviewerOf(a),
 	})
 }
 
@@ -121,6 +125,28 @@ func TestAuthorization(t *testing.T) {
 		}
 		if challenge := got.Header().Get("WWW-Authenticate"); (challenge != "") != (tc.code == 401) {
 			t.Errorf("%s with %q: the challenge is %q", tc.path, tc.authorization, challenge)
+		}
+	}
+}
+
+func TestReviewIsOfTheVerb(t *testing.T) {
+	for method, verb := range map[string]string{http.MethodGet: "get", http.MethodHead: "get", http.MethodPost: "post"} {
+		a := &authority{rights: map[string]bool{"operator /it": true}}
+		var refused string
+		h := reviewerOf(a).Protect(http.NotFoundHandler(), func(w http.ResponseWriter, text string, status int) {
+			refused = text
+			w.WriteHeader(status)
+		})
+		for _, user := range []string{"operator", "viewer"} {
+			r := httptest.NewRequest(method, "/it", nil)
+			r.Header.Set("Authorization", "Bearer "+user+":x")
+			h.ServeHTTP(httptest.NewRecorder(), r)
+			if got := a.reviews[len(a.reviews)-1].NonResourceAttributes; got.Verb != verb || got.Path != "/it" {
+				t.Errorf("%s: asked for %v", method, got)
+			}
+		}
+		if want := "Forbidden: user=viewer, verb=" + verb + ", path=/it: grant the verb " + verb + " on this path"; !strings.HasPrefix(refused, want) {
+			t.Errorf("%s: refused with %q, want %q", method, refused, want)
 		}
 	}
 }

@@ -43,8 +43,7 @@ func Zone(name string) (*time.Location, error) {
 }
 
 // ParseCron reads a cron expression as CronJob does, with the same library: five fields
-// (minute, hour, day of month, month, day of week), a descriptor like @hourly, or @every
-// and a duration.
+// (minute, hour, day, month, weekday), a descriptor like @hourly, or @every and a duration.
 //
 // The ticks of "@every 10m" are the multiples of ten minutes since 1970 began in UTC,
 // whatever the zone: so all replicas agree on them, as they would not on "ten minutes after
@@ -54,7 +53,7 @@ func ParseCron(expression string, zone *time.Location) (Cron, error) {
 	if strings.Contains(expression, "TZ=") {
 		return Cron{}, fmt.Errorf("%q is not allowed: the time zone has a field of its own", expression)
 	}
-	const use = "use five fields (minute, hour, day of month, month, day of week), @hourly, @daily, @weekly, @monthly, @yearly, or @every and a duration"
+	const use = "use five fields (minute, hour, day, month, weekday), @hourly, @daily, @weekly, @monthly, @yearly, or @every and a duration"
 	parsed, err := cron.ParseStandard(expression)
 	if err != nil {
 		return Cron{}, fmt.Errorf("%q is not allowed: %w: %s", expression, err, use)

@@ -246,7 +246,7 @@ func TestBetween(t *testing.T) {
 	for _, expression := range []string{"* * * * *", "*/7 3 * * *", "0 2 1 * *", "@every 1m", "@every 25h", "30 2 * * 0"} {
 		cron := parse(t, expression, "Europe/Berlin")
 		after := at(t, "2026-02-20T01:02:03Z")
-		for _, span := range []time.Duration{0, time.Second, time.Minute, 3 * time.Minute, time.Hour, day, 40 * day, 400 * day} {
+		for _, span := range []time.Duration{0, time.Second, time.Minute, 3 * time.Minute, time.Hour, day, 40 * day} {
 			until := after.Add(span)
 			var want passed
 			for tick := cron.Next(after); !tick.After(until); tick = cron.Next(tick) {

@@ -147,6 +147,21 @@ func (r Record) floor() time.Time {
 	return r.Claimed.Tick
 }
 
+// with is the record with one more claim.
+func (r Record) with(c Claim, d Delivery) Record {
+	if c.Tick.IsZero() {
+		return r
+	}
+	r.Claimed = c
+	if !r.Since.After(c.Tick) {
+		r.Since = time.Time{}
+	}
+	if d == AtLeastOnce {
+		r.Unfinished = append(slices.Clone(r.Unfinished), c.Tick)
+	}
+	return r
+}
+
 // cut is the beginning of an error that is short enough to be kept.
 func cut(err string) string {
 	if len(err) > maxErr {

@@ -203,21 +203,6 @@ func (m *Machine) doubtful() Claim {
 	return m.claim
 }
 
-// with is the record with one more claim.
-func (r Record) with(c Claim, d Delivery) Record {
-	if c.Tick.IsZero() {
-		return r
-	}
-	r.Claimed = c
-	if !r.Since.After(c.Tick) {
-		r.Since = time.Time{}
-	}
-	if d == AtLeastOnce {
-		r.Unfinished = append(slices.Clone(r.Unfinished), c.Tick)
-	}
-	return r
-}
-
 func (m *Machine) start(tick time.Time, repeated bool) {
 	key := m.spec.key(tick)
 	m.runs = append(m.runs, run{key: key, tick: tick, started: m.now})

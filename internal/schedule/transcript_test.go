@@ -22,6 +22,7 @@ var update = flag.Bool("update", false, "write what happens into the transcripts
 //
 //	schedule NAME cron="..." [zone=Z] [concurrency=C] [delivery=D] [deadline=10m] [suspend]
 //	term EPOCH [created=TIME] [ledger=TEXT]   a machine; it begins with what is on record
+//	term EPOCH unsaved                        with the last word of the one before
 //	TIME tick | drain | entered | lost | unknown | ended TICK [error=TEXT] [interrupted]
 //	hand over                                 its last word is on record, and it is gone
 //
@@ -82,7 +83,7 @@ func (s *transcript) play(text string) string {
 	return s.out.String()
 }
 
-func (s *transcript) say(format string, args ...any) { fmt.Fprintf(&s.out, "\t"+format+"\n", args...) }
+func (s *transcript) sayf(format string, args ...any) { fmt.Fprintf(&s.out, "\t"+format+"\n", args...) }
 
 func (s *transcript) command(words []string) {
 	s.t.Helper()
@@ -105,13 +106,16 @@ func (s *transcript) command(words []string) {
 			s.record = text
 		}
 		term := Term{Epoch: int32(epoch), Token: 1000 + epoch, Ledger: s.record}
+		if _, term.Unsaved = options["unsaved"]; term.Unsaved {
+			term.Ledger = s.m.Ledger()
+		}
 		if created := options["created"]; created != "" {
 			term.Created = s.time(created)
 		}
 		s.m, s.sent = New(s.spec, term), ""
 	case "hand":
 		s.record = s.m.Ledger()
-		s.say("last word: %s", s.inShort(s.record))
+		s.sayf("last word: %s", s.inShort(s.record))
 	default:
 		s.step(s.time(words[0]), words[1:], options)
 	}
@@ -175,7 +179,7 @@ func (s *transcript) step(now time.Time, words []string, options map[string]stri
 	if d := s.m.Deadline(); !d.IsZero() {
 		next = s.short(d)
 	}
-	s.say("next %s", next)
+	s.sayf("next %s", next)
 }
 
 func (s *transcript) effect(e Effect) {
@@ -183,23 +187,23 @@ func (s *transcript) effect(e Effect) {
 	switch e := e.(type) {
 	case Enter:
 		s.sent = e.Text
-		s.say("enter: %s", s.inShort(e.Text))
+		s.sayf("enter: %s", s.inShort(e.Text))
 	case Start:
 		repeated := ""
 		if e.Repeated {
 			repeated = ", repeated"
 		}
-		s.say("start %s (epoch %d, token %d%s)", e.Key, e.Epoch, e.Token, repeated)
+		s.sayf("start %s (epoch %d, token %d%s)", e.Key, e.Epoch, e.Token, repeated)
 	case Stop:
-		s.say("stop %s for %s", e.Key, e.By)
+		s.sayf("stop %s for %s", e.Key, e.By)
 	case Skipped:
-		s.say("skipped %d up to %s: %s", e.Count, s.short(e.Scheduled), e.Reason)
+		s.sayf("skipped %d up to %s: %s", e.Count, s.short(e.Scheduled), e.Reason)
 	case Finished:
-		s.say("finished %s: %s", e.Key, e.Outcome)
+		s.sayf("finished %s: %s", e.Key, e.Outcome)
 	case Unreadable:
-		s.say("unreadable %s", e.Err)
+		s.sayf("unreadable %s", e.Err)
 	case Ahead:
-		s.say("ahead: nothing before %s", s.short(e.Until))
+		s.sayf("ahead: nothing before %s", s.short(e.Until))
 	}
 }
 

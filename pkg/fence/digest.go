@@ -36,6 +36,9 @@ func (f *Fence) Digest() string {
 	return hex.EncodeToString(sum[:digestBytes])
 }
 
+// None stands for the digest of a group that writes no types, and so has no fence. No fence has it.
+const None = "none"
+
 // digestBytes are enough to tell apart what nobody forges: the digest detects mistakes.
 const digestBytes = 8
 

@@ -11,13 +11,9 @@ const MaxLedger = 4 << 10
 // maxLedgers bounds how many ledgers of deleted Leases are remembered.
 const maxLedgers = 2 * MaxShards
 
-// decodeLedger reads a ledger; what is too long is none of ours.
-func decodeLedger(text string) string {
-	if len(text) > MaxLedger {
-		return ""
-	}
-	return text
-}
+// decodeLedger reads a ledger. What is too long is none of ours, and is cut off rather
+// than left out: no work must think that it has nothing on record.
+func decodeLedger(text string) string { return text[:min(len(text), MaxLedger)] }
 
 // ledger is what a term's work has on record in the shard's Lease. Whoever holds the
 // shard writes it, by compare-and-swap like everything else in that Lease: so once an

@@ -256,3 +256,11 @@ func shardLeaseAt(name, uid, resourceVersion, ledger string) *coordinationv1.Lea
 	l.Annotations = annotate(nil, map[string]string{AnnotationLedger: ledger, AnnotationClaimed: uid})
 	return l
 }
+
+// A ledger that somebody has blown up is not one that says nothing.
+func TestLedgerThatIsTooLongIsCutOff(t *testing.T) {
+	l := shardLeaseAt("g.a", "uid-1", "5", strings.Repeat("x", MaxLedger+1))
+	if got := DecodeShard(l).Ledger; got != strings.Repeat("x", MaxLedger) {
+		t.Errorf("it says %d bytes, want %d", len(got), MaxLedger)
+	}
+}

@@ -93,10 +93,10 @@ func (m *scheduleMetrics) skipped(role string, reason schedule.Reason, n int) {
 
 // finished counts a run. What is not known is not counted.
 func (m *scheduleMetrics) finished(role string, o schedule.Outcome) {
-	switch o {
-	case schedule.Unknown:
+	if o == schedule.Unknown {
 		return
-	case schedule.Replaced:
+	}
+	if o == schedule.Replaced {
 		o = schedule.Interrupted
 	}
 	m.ended.WithLabelValues(role, string(o)).Inc()

@@ -33,11 +33,10 @@ func (s *scheduler) run(ctx context.Context) error {
 		return fmt.Errorf("schedule %s: %w", s.Name, ErrNoTerm)
 	}
 	shift := newShift(ctx, s, term)
-	defer func() { _ = shift.tasks.Wait() }()
-	defer shift.end(context.Canceled)
-	defer s.busy(false)
+	defer shift.close()
 	defer term.whenOver(func() { shift.end(ErrTermOver) })()
-	return shift.loop(ctx)
+	shift.loop(ctx)
+	return nil
 }
 
 // shift is the schedule in one term. Its machine belongs to the goroutine that loops.
@@ -57,6 +56,7 @@ type shift struct {
 	// abandon gives up the entry under way; nil if there is none.
 	abandon context.CancelFunc
 	entry   string
+	grace   *time.Timer // ends the runs; nil before the shard is to be given away
 }
 
 // firing is a run under way.
@@ -81,19 +81,19 @@ func newShift(ctx context.Context, s *scheduler, t *Term) *shift {
 }
 
 // loop tells the machine what happens. Its last word is there when it returns.
-func (s *shift) loop(ctx context.Context) error {
+func (s *shift) loop(ctx context.Context) {
 	drained := ctx.Done()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for ev := schedule.Event(schedule.Tick{}); ; {
 		if ctx.Err() != nil && drained != nil { // before anything else is started
 			drained = nil
-			defer s.drain(context.Cause(ctx))()
+			s.drain(context.Cause(ctx))
 		}
 		s.step(ev)
 		if drained == nil && len(s.runs) == 0 && s.abandon == nil {
 			s.term.Leave(s.machine.Ledger())
-			return nil
+			return
 		}
 		timer.Reset(s.pause())
 		select {
@@ -106,6 +106,17 @@ func (s *shift) loop(ctx context.Context) error {
 	}
 }
 
+// close leaves nothing behind, however the loop came to its end.
+func (s *shift) close() {
+	s.end(context.Canceled)
+	if s.grace != nil {
+		s.grace.Stop()
+	}
+	_ = s.tasks.Wait()
+	s.busy(false)
+	s.metrics.running(s.Name, 0)
+}
+
 // pause is until the machine is to be told the time again.
 func (s *shift) pause() time.Duration {
 	deadline := s.machine.Deadline()
@@ -116,12 +127,12 @@ func (s *shift) pause() time.Duration {
 }
 
 // drain has nothing more started, and cancels the runs once the grace is over.
-func (s *shift) drain(cause error) (stop func() bool) {
+func (s *shift) drain(cause error) {
 	s.step(schedule.Drain{})
 	if s.abandon != nil {
 		s.abandon()
 	}
-	return time.AfterFunc(s.Grace, func() { s.end(cause) }).Stop
+	s.grace = time.AfterFunc(s.Grace, func() { s.end(cause) })
 }
 
 // step tells the machine of an event, and carries out what it wants.
@@ -137,8 +148,13 @@ func (s *shift) step(ev schedule.Event) {
 		s.metrics.took(s.Name, time.Since(s.runs[ev.Key].began))
 		s.runs[ev.Key].cancel(nil)
 		delete(s.runs, ev.Key)
-		if ev.Err != "" {
-			s.log.Error(nil, "A run has failed", "key", ev.Key, "err", ev.Err, "interrupted", ev.Interrupted)
+		switch {
+		case ev.Interrupted:
+			s.log.Info("A run was cancelled", "key", ev.Key, "err", ev.Err)
+		case ev.Err != "":
+			s.log.Error(nil, "A run has failed", "key", ev.Key, "err", ev.Err)
+		default:
+			s.log.V(1).Info("A run has ended", "key", ev.Key)
 		}
 	}
 	for _, e := range s.machine.Step(time.Now(), ev) {

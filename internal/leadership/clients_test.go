@@ -1,0 +1,246 @@
+// Copyright The shardctl Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package leadership
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// clientsDir has the clients that are shown to users.
+const clientsDir = "../../examples/leadership"
+
+// job writes down when it is started and ended. It stays for a moment when it is told to
+// end, as jobs do.
+const job = `trap 'sleep 0.1; echo "stop $SHARDCTL_EPOCH" >>"$LOG"; exit' TERM
+echo "start $SHARDCTL_EPOCH" >>"$LOG"
+while :; do sleep 0.05; done`
+
+// stubborn is a job that does not end.
+const stubborn = `trap '' TERM
+echo "start $SHARDCTL_EPOCH" >>"$LOG"
+while :; do echo >"$LOG.alive"; sleep 0.02; done`
+
+// brief is a job that ends by itself.
+const brief = `echo "start $SHARDCTL_EPOCH" >>"$LOG"`
+
+// program is a client that runs.
+type program struct {
+	*fixture
+
+	proxy *proxy
+	log   string // what the job has written
+	cmd   *exec.Cmd
+	said  *lockedBuffer
+}
+
+// lockedBuffer may be read while it is written.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// runClient runs a client of the examples on a role that waits for acknowledgements, with a
+// grace that is longer than what any of them takes.
+func runClient(t *testing.T, client, job string) *program {
+	t.Helper()
+	needs := map[string][]string{"leader.sh": {"sh", "curl"}, "leader.py": {"python3"}}[client]
+	for _, tool := range needs {
+		if _, err := exec.LookPath(tool); err != nil {
+			if os.Getenv("CI") == "true" {
+				t.Fatalf("%s is needed to test %s: %v", tool, client, err)
+			}
+			t.Skipf("%s is needed: %v", tool, err)
+		}
+	}
+	f := newFixture(t, Role{Name: "leader", Kind: Leadership, Grace: 40 * time.Second, Acknowledge: true})
+	f.run(t)
+	p := &program{fixture: f, proxy: newProxy(t, f.addr), log: filepath.Join(t.TempDir(), "log"), said: &lockedBuffer{}}
+	p.cmd = exec.Command(needs[0], filepath.Join(clientsDir, client), "leader", "sh", "-c", job)
+	p.cmd.Env = append(os.Environ(), "SHARDCTL_URL="+p.proxy.url(), "LOG="+p.log, "STOP_SECONDS=1", "PYTHONDONTWRITEBYTECODE=1")
+	p.cmd.Stderr = p.said
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		p.end(t)
+		if t.Failed() {
+			t.Logf("%s said:\n%s", client, p.said)
+		}
+	})
+	return p
+}
+
+// end ends the client as a kubelet does.
+func (p *program) end(t *testing.T) {
+	t.Helper()
+	if p.cmd.ProcessState != nil {
+		return
+	}
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	kill := time.AfterFunc(20*time.Second, func() { _ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) })
+	defer kill.Stop()
+	if err := p.cmd.Wait(); err != nil {
+		t.Errorf("the client ended with %v", err)
+	}
+}
+
+// does waits until the job has written this, a line for each start and stop.
+func (p *program) does(t *testing.T, lines ...string) {
+	t.Helper()
+	want := strings.Join(lines, "\n") + "\n"
+	p.await(t, fmt.Sprintf("the job to write %q", want), func() bool { return p.written() == want })
+}
+
+func (p *program) written() string {
+	text, err := os.ReadFile(p.log)
+	if err != nil {
+		return ""
+	}
+	return string(text)
+}
+
+func (p *program) await(t *testing.T, what string, so func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !so(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain for %s; it has written %q", what, p.written())
+		}
+	}
+}
+
+// forEachClient runs a test with each of the clients.
+func forEachClient(t *testing.T, test func(t *testing.T, client string)) {
+	t.Parallel()
+	for _, client := range []string{"leader.sh", "leader.py"} {
+		t.Run(client, func(t *testing.T) {
+			t.Parallel()
+			test(t, client)
+		})
+	}
+}
+
+func TestClientRunsItsJobWhileTheRoleIsGranted(t *testing.T) {
+	forEachClient(t, func(t *testing.T, client string) {
+		p := runClient(t, client, job)
+		for _, epoch := range []int32{5, 7} {
+			d := p.lead(t, "leader", epoch)
+			p.await(t, "a start", func() bool { return strings.HasSuffix(p.written(), fmt.Sprintf("start %d\n", epoch)) })
+			d.stop(errHandOver)
+			// Nothing but the acknowledgement ends this wait.
+			p.await(t, "the role to be given away", func() bool { return d.returned(t) })
+			if !strings.HasSuffix(p.written(), fmt.Sprintf("stop %d\n", epoch)) {
+				t.Fatalf("the role may be given away before the job has ended: it has written %q", p.written())
+			}
+			p.leads("leader", other, epoch+1)
+		}
+		p.end(t)
+		p.does(t, "start 5", "stop 5", "start 7", "stop 7")
+	})
+}
+
+func TestClientTakesACutForTheEnd(t *testing.T) {
+	forEachClient(t, func(t *testing.T, client string) {
+		p := runClient(t, client, job)
+		d := p.lead(t, "leader", 5)
+		p.does(t, "start 5")
+		p.proxy.cut()
+		p.does(t, "start 5", "stop 5", "start 5") // it comes back, and the role is still granted
+		p.proxy.cut()
+		d.stop(errHandOver) // while nobody listens, or soon after
+		p.does(t, "start 5", "stop 5", "start 5", "stop 5")
+		p.await(t, "the role to be given away", func() bool { return d.returned(t) })
+	})
+}
+
+func TestClientTakesSilenceForTheEnd(t *testing.T) {
+	forEachClient(t, func(t *testing.T, client string) {
+		p := runClient(t, client, job)
+		p.lead(t, "leader", 5)
+		p.does(t, "start 5")
+		p.proxy.freeze(true)
+		p.does(t, "start 5", "stop 5")
+		p.proxy.freeze(false)
+		p.proxy.cut()
+		p.does(t, "start 5", "stop 5", "start 5")
+	})
+}
+
+func TestClientStopsItsJobWhenItEnds(t *testing.T) {
+	forEachClient(t, func(t *testing.T, client string) {
+		p := runClient(t, client, job)
+		p.lead(t, "leader", 5)
+		p.does(t, "start 5")
+		p.end(t)
+		p.does(t, "start 5", "stop 5")
+	})
+}
+
+func TestClientKillsAJobThatDoesNotEnd(t *testing.T) {
+	forEachClient(t, func(t *testing.T, client string) {
+		p := runClient(t, client, stubborn)
+		d := p.lead(t, "leader", 5)
+		p.does(t, "start 5")
+		d.stop(errHandOver)
+		p.await(t, "the role to be given away", func() bool { return d.returned(t) })
+		p.noSignOfLife(t)
+	})
+}
+
+// noSignOfLife checks that no job runs.
+func (p *program) noSignOfLife(t *testing.T) {
+	t.Helper()
+	_ = os.Remove(p.log + ".alive")
+	time.Sleep(200 * time.Millisecond) // ten signs of it
+	if _, err := os.Stat(p.log + ".alive"); err == nil {
+		t.Error("the job is still alive")
+	}
+}
+
+// TestJobHasEndedBeforeItsTerm: the shardctl beside the client is stopped, and cannot say so.
+func TestJobHasEndedBeforeItsTerm(t *testing.T) {
+	t.Parallel()
+	p := runClient(t, "leader.py", stubborn)
+	term := newFakeTerm(5, 3*time.Second)
+	p.leads("leader", self, 5)
+	p.leadUnseen(t, "leader", term)
+	p.does(t, "start 5")
+	p.proxy.freeze(true)
+	p.await(t, "the end of the term", func() bool { return term.Remaining() <= 0 })
+	p.noSignOfLife(t)
+}
+
+func TestClientGivesTheRoleUpIfItsJobEnds(t *testing.T) {
+	t.Parallel()
+	p := runClient(t, "leader.py", brief)
+	d := p.lead(t, "leader", 5)
+	p.await(t, "it to yield", func() bool {
+		p.fakeGroup.mu.Lock()
+		defer p.fakeGroup.mu.Unlock()
+		return len(p.yields) == 1
+	})
+	d.stop(errHandOver)
+	p.does(t, "start 5")
+}
