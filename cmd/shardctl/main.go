@@ -8,6 +8,7 @@ package main
 import (
 	"fmt"
 	"os"
+	_ "time/tzdata" // the image has no database of time zones, which schedules name
 
 	"k8s.io/klog/v2"
 

@@ -153,7 +153,7 @@ func (m manifests) types() (types []objectType, shards int, err error) {
 		return nil, 0, err
 	}
 	for _, role := range parsed.Roles {
-		for _, resource := range role.Decorator.Spec.Resources {
+		for _, resource := range role.Resources() {
 			kind, err := m.kindOf(resource.GVR().GroupResource())
 			if err != nil {
 				return nil, 0, err

@@ -99,8 +99,8 @@ func (f *Fleet) Close() error {
 	return errors.Join(errs...)
 }
 
-// unexpectedEnd returns an error if a replica has ended that was not told to.
-func (f *Fleet) unexpectedEnd() error {
+// UnexpectedEnd returns an error if a replica has ended that was not told to.
+func (f *Fleet) UnexpectedEnd() error {
 	var errs []error
 	for _, r := range f.all() {
 		errs = append(errs, r.unexpectedEnd())

@@ -20,8 +20,11 @@ const (
 	lineTimeout = 15 * time.Second
 )
 
-// servingLine is what a replica logs once it listens.
-var servingLine = regexp.MustCompile(`"Serving health and metrics".* address="([^"]+)"`)
+// What a replica logs once it listens.
+var (
+	servingLine    = regexp.MustCompile(`"Serving health and metrics".* address="([^"]+)"`)
+	leadershipLine = regexp.MustCompile(`"Serving who leads".* address="([^"]+)"`)
+)
 
 // LogPath returns the file that the replica's processes have written all their output to.
 func (r *Replica) LogPath() string { return r.log }
@@ -40,6 +43,15 @@ func (r *Replica) HTTPAddress(ctx context.Context) (string, error) {
 	address, err := r.current().AwaitLine(ctx, servingLine)
 	if err != nil {
 		return "", fmt.Errorf("where replica %s serves HTTP: %w", r.Name(), err)
+	}
+	return address, nil
+}
+
+// LeadershipAddress returns the host:port where the replica's process tells who leads, once it does.
+func (r *Replica) LeadershipAddress(ctx context.Context) (string, error) {
+	address, err := r.current().AwaitLine(ctx, leadershipLine)
+	if err != nil {
+		return "", fmt.Errorf("where replica %s tells who leads: %w", r.Name(), err)
 	}
 	return address, nil
 }

@@ -69,7 +69,7 @@ func (f *Fleet) WaitFor(ctx context.Context, limit time.Duration, what string, i
 		if ctx.Err() == nil { // else that is all that the error says
 			missing = err // whatever it is: the API server may be about to be restarted
 		}
-		return err == nil, f.unexpectedEnd()
+		return err == nil, f.UnexpectedEnd()
 	})
 	if err == nil {
 		return last, nil

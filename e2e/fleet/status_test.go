@@ -66,7 +66,7 @@ func TestWaitForEndsWithAReplicaThatEnded(t *testing.T) {
 	if _, err := r.Wait(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.unexpectedEnd(); err != nil {
+	if err := f.UnexpectedEnd(); err != nil {
 		t.Errorf("an end that was waited for is unexpected: %v", err)
 	}
 }

@@ -78,5 +78,7 @@ func leaseOf(l *coordinationv1.Lease) *Lease {
 		Partition: said.Partition,
 		Abstains:  l.Annotations[lease.AnnotationSealed] != "" || l.Annotations[lease.AnnotationComing] != "",
 		Left:      said.Left,
+		Created:   l.CreationTimestamp.Time,
+		Ledger:    said.Ledger,
 	}
 }

@@ -44,6 +44,7 @@ func TestDecodeLease(t *testing.T) {
 		{"plain", "", Lease{Holder: "me", Epoch: 3, Partition: lease.ByKey}},
 		{"sealed", lease.AnnotationSealed, Lease{Holder: "me", Epoch: 3, Partition: lease.ByKey, Abstains: true}},
 		{"of a layout to come", lease.AnnotationComing, Lease{Holder: "me", Epoch: 3, Partition: lease.ByKey, Abstains: true}},
+		{"with something on record", lease.AnnotationLedger, Lease{Holder: "me", Epoch: 3, Partition: lease.ByKey, Ledger: "1"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			l := l.DeepCopy()

@@ -62,4 +62,8 @@ type Lease struct {
 	Abstains bool
 	// Left is when its last holder had ended all work, by its own clock; zero if it gave nothing away in order.
 	Left time.Time
+	// Created is when the Lease was made, by the API server's clock, in whole seconds.
+	Created time.Time
+	// Ledger is what the work of a shard has on record; empty if nothing.
+	Ledger string
 }

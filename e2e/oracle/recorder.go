@@ -37,6 +37,9 @@ type Options struct {
 	Endpoints []string
 	// TLS is the client's; nil for none.
 	TLS *tls.Config
+	// From is the revision to begin with, for a control plane whose history is not kept from the beginning: of what was there
+	// before only what happens from then on is seen, and nothing of its deletion. Default: the first.
+	From int64
 	// Prefix is where the API server keeps its objects. Default: "/registry/".
 	Prefix string
 	// Keep says which objects are of interest; of the key's resource the group may be missing where the type is a built-in
@@ -54,6 +57,9 @@ func (o Options) withDefaults() (Options, error) {
 	if len(o.Endpoints) == 0 {
 		errs = append(errs, errors.New("endpoints: none are given: use etcd's client URLs"))
 	}
+	if o.From < 0 {
+		errs = append(errs, fmt.Errorf("from: %d is negative: use 0 for the first revision", o.From))
+	}
 	if o.MaxEvents < 0 {
 		errs = append(errs, fmt.Errorf("maxEvents: %d is negative: use 0 for the default of %d", o.MaxEvents, defaultMaxEvents))
 	}
@@ -66,14 +72,15 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Keep == nil {
 		o.Keep = func(k Key) bool { return k.Namespace != "" }
 	}
+	o.From = max(o.From, 1)
 	if o.MaxEvents == 0 {
 		o.MaxEvents = defaultMaxEvents
 	}
 	return o, nil
 }
 
-// Recorder keeps everything of interest that has happened in etcd since its first revision. Its methods may be called from
-// several goroutines.
+// Recorder keeps everything of interest that has happened in etcd since its first revision, or another one. Its methods may be
+// called from several goroutines.
 type Recorder struct {
 	options Options
 	client  *clientv3.Client
@@ -187,7 +194,7 @@ func (r *Recorder) fail(err error) {
 }
 
 func (r *Recorder) watch(ctx context.Context) error {
-	for answer := range r.client.Watch(ctx, r.options.Prefix, clientv3.WithPrefix(), clientv3.WithRev(1)) {
+	for answer := range r.client.Watch(ctx, r.options.Prefix, clientv3.WithPrefix(), clientv3.WithRev(r.options.From)) {
 		if err := answer.Err(); err != nil {
 			return err
 		}
@@ -236,6 +243,9 @@ func (r *Recorder) take(event *clientv3.Event, at time.Time) error {
 			return err
 		}
 		taken.Object, r.current[key] = object, object
+	}
+	if taken.Object == nil && r.options.From > 1 {
+		return nil // it was there before
 	}
 	if taken.Object == nil {
 		return errors.New("it is deleted and was never created")

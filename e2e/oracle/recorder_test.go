@@ -12,8 +12,8 @@ import (
 )
 
 func TestOptions(t *testing.T) {
-	_, err := Start(t.Context(), Options{MaxEvents: -1})
-	checkErr(t, err, "endpoints: none are given", "maxEvents: -1 is negative")
+	_, err := Start(t.Context(), Options{From: -2, MaxEvents: -1})
+	checkErr(t, err, "endpoints: none are given", "from: -2 is negative", "maxEvents: -1 is negative")
 }
 
 func newRecorder(t *testing.T, o Options) *Recorder {
@@ -66,6 +66,19 @@ func TestRecorderTakes(t *testing.T) {
 	}
 	if deleted.Revision != 5 || deleted.Object != updated.Object || deleted.Previous != updated.Object || !deleted.Deleted {
 		t.Errorf("deleted: %+v", deleted)
+	}
+}
+
+// A recorder that begins later knows nothing of what was deleted then, and goes on.
+func TestRecorderBeginsLater(t *testing.T) {
+	r := newRecorder(t, Options{From: 2})
+	for _, e := range []*clientv3.Event{remove(2, "/registry/demo.example.com/widgets/ns/v"), put(3, widgetPlace, widgetJSON)} {
+		if err := r.take(e, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if events := r.Events(); len(events) != 1 || events[0].Revision != 3 {
+		t.Errorf("events %+v, want that of revision 3", events)
 	}
 }
 

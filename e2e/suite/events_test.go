@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/kubernetes/scheme"
 
 	"github.com/shardctl/shardctl/e2e/fleet"
+	"github.com/shardctl/shardctl/internal/status"
 	"github.com/shardctl/shardctl/pkg/lease"
 )
 
@@ -87,7 +88,39 @@ func TestEventsTellWhatBecameOfAShard(t *testing.T) {
 	d.awaitDescribed(t, shard, fmt.Sprintf("Acquired %s acquired %s from %s: take-over (epoch %d)", last, shard, victim, epoch+1))
 	d.terminate(t, d.Replica(last))
 	d.awaitDescribed(t, shard, fmt.Sprintf("Released %s released %s: leaving (epoch %d)", last, shard, epoch+1))
+	for _, one := range types {
+		d.checkAcquired(t, one.shard())
+	}
 	t.Logf("kubectl describe shows\n%s", strings.Join(d.described(t, shard), "\n"))
+}
+
+// checkAcquired demands one Event for each time that the shard's Lease has named another holder, and that it says who was the
+// last before, if there was one.
+func (d *deployment) checkAcquired(t *testing.T, shard string) {
+	t.Helper()
+	last := ""
+	for _, r := range d.journal(t).shards[shard] {
+		if r.holder == "" || r.holder == last {
+			continue
+		}
+		from, to := status.PodOf(last), status.PodOf(r.holder)
+		prefix := fmt.Sprintf("Acquired %s acquired %s", to, shard)
+		if last != "" {
+			prefix += " from " + from
+		}
+		last = r.holder
+		suffix := fmt.Sprintf(" (epoch %d)", r.epoch)
+		eventually(t, "there is an Event", func() error {
+			all := d.described(t, shard)
+			tells := func(event string) bool {
+				return strings.HasPrefix(event, prefix+": ") && strings.HasSuffix(event, suffix)
+			}
+			if !slices.ContainsFunc(all, tells) {
+				return fmt.Errorf("none is %q ... %q among\n%s", prefix, suffix, strings.Join(all, "\n"))
+			}
+			return nil
+		})
+	}
 }
 
 // epochOf is the shard's epoch.

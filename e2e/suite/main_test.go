@@ -23,6 +23,9 @@ func TestMain(m *testing.M) {
 	if url := os.Getenv(execHookEnv); url != "" {
 		os.Exit(runExecHook(url))
 	}
+	if spec := os.Getenv(childEnv); spec != "" {
+		os.Exit(runChild(spec))
+	}
 	os.Exit(runTests(m))
 }
 

@@ -58,6 +58,24 @@ func TestFencePrintsDocuments(t *testing.T) {
 	}
 }
 
+// Roles without a type have nothing to fence; what an earlier configuration had is to go.
+func TestFenceOfRolesWithoutATypeIsAComment(t *testing.T) {
+	out, err := execute("fence", rolesFile(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(out) {
+		if !strings.HasPrefix(line, "#") {
+			t.Errorf("it prints %q, which is no comment", line)
+		}
+	}
+	for _, part := range []string{"There is nothing to fence: no role of group g has a resource type", "kubectl delete validatingadmissionpolicies -l shardctl.dev/group=g,shardctl.dev/namespace=ns"} {
+		if !strings.Contains(out, part) {
+			t.Errorf("%q is missing:\n%s", part, out)
+		}
+	}
+}
+
 func TestFenceNeedsToKnowWhere(t *testing.T) {
 	_, err := execute("fence", fileOf(t, "workers: 4"))
 	says(t, err, "--namespace: is missing")

@@ -184,6 +184,8 @@ func (s snapshot) cannotTake(sh status.Shard) string {
 			why = "it is " + m.State
 		case !m.Can(family):
 			why = "it does not serve the shard any more"
+		case m.Declines[family] != "":
+			why = "it does not take the shard now: " + string(m.Declines[family])
 		default:
 			why = "it is not ready"
 		}

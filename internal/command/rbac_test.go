@@ -32,6 +32,44 @@ spec:
 	return file
 }
 
+// rolesFile is a configuration of group g with a role of each kind that has no type.
+func rolesFile(t *testing.T) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "config.yaml")
+	text := `
+apiVersion: shardctl.dev/v1alpha1
+kind: Configuration
+metadata: {name: g}
+spec:
+  namespace: ns
+  roles:
+  - {name: nightly, schedule: {cron: "0 2 * * *", timeZone: Europe/Berlin, webhook: {url: "http://localhost/"}}}
+  - {name: importer, exec: {command: [importer]}}
+  - {name: leader, leadership: {}}
+`
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// Nothing on cluster level is needed for roles without a type.
+func TestRBACOfRolesWithoutAType(t *testing.T) {
+	out, err := execute("rbac", rolesFile(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(out, "ClusterRole") || strings.Count(out, "kind: Role\n") != 2 {
+		t.Errorf("it prints more or less than a Role and its binding:\n%s", out)
+	}
+}
+
+func TestValidateOfRolesWithoutAType(t *testing.T) {
+	if out, err := execute("validate", rolesFile(t)); err != nil || !strings.Contains(out, "is valid: group g, 3 roles") {
+		t.Errorf("%s%v", out, err)
+	}
+}
+
 // Where and for whom, says the file unless a flag does.
 func TestRBACIsForWhomItSays(t *testing.T) {
 	for _, tc := range []struct{ name, spec, flags, role, clusterRole, subject string }{

@@ -42,7 +42,7 @@ type or role.`,
 	root.AddCommand(
 		newRun(), newStatus(),
 		newMove(), newUnpin(), newDrain(), newUncordon(),
-		newValidate(), newRBAC(), newFence(), newVersion(),
+		newValidate(), newRBAC(), newFence(), newVersion(), newGuardian(),
 	)
 	return root
 }

@@ -6,7 +6,6 @@ package config
 import (
 	"time"
 
-	"github.com/shardctl/shardctl/internal/decorator"
 	"github.com/shardctl/shardctl/internal/endpoint"
 	"github.com/shardctl/shardctl/pkg/lease"
 	"github.com/shardctl/shardctl/pkg/shard"
@@ -23,6 +22,29 @@ const (
 	// DefaultHTTPAddress is reachable from outside the Pod: probes and
 	// Prometheus come from there.
 	DefaultHTTPAddress = ":8080"
+	// DefaultLeadershipAddress is reachable from the Pod's own containers alone. The
+	// port is that of the leader-elector sidecar, so that programs find it where it was.
+	DefaultLeadershipAddress = "127.0.0.1:4040"
+)
+
+// What a role says if it says nothing.
+const (
+	// DefaultRunGrace is half of the drainTimeout if that is less. Most runs end in it.
+	DefaultRunGrace = 10 * time.Second
+	// DefaultTerminationGrace is half of the drainTimeout if that is less.
+	DefaultTerminationGrace = 10 * time.Second
+	DefaultRestartInitial   = time.Second
+	DefaultRestartMax       = 5 * time.Minute
+	// DefaultLeadGrace is half of the drainTimeout if that is less. A program that hears
+	// at once that it leads no more has stopped by then.
+	DefaultLeadGrace = 2 * time.Second
+
+	// Those of a readiness are those of the kubelet's probes, but for the interval: what
+	// waits for it is a shard that could be at work elsewhere.
+	DefaultReadinessInterval         = 5 * time.Second
+	DefaultReadinessTimeout          = time.Second
+	DefaultReadinessFailureThreshold = 3
+	DefaultReadinessSuccessThreshold = 1
 )
 
 // Limits. What is above them is a mistake or somebody else's file.
@@ -35,6 +57,11 @@ const (
 	MaxRoles = 500
 
 	maxDrainTimeout = time.Hour
+	maxPause        = time.Hour // between two starts of a program, or two checks
+	minInterval     = 100 * time.Millisecond
+	minTimeout      = 10 * time.Millisecond
+	maxThreshold    = 1000
+	maxDeadline     = 366 * 24 * time.Hour // of a start that is late
 	maxWorkers      = 1000
 	maxBudget       = 10_000
 	maxCooldown     = time.Hour
@@ -82,25 +109,13 @@ type Config struct {
 	// HTTPProtect are the parts that are only for those whom the API server lets.
 	HTTPProtect []endpoint.Part
 
+	// Leadership is the local endpoint, where programs of any language ask who leads.
+	Leadership Leadership
+
 	// Events says whether what becomes of shards is told as Events of their Leases.
 	Events bool
 
 	// Roles are what the group does, in the order of the file. At least one;
 	// names differ.
 	Roles []Role
-}
-
-// Role is one thing that the group does.
-type Role struct {
-	// Name is the role's: a DNS label, or the DNS subdomain that names a
-	// DecoratorController.
-	Name string
-
-	// Decorator is the reconcile role that it is. Never nil.
-	Decorator *decorator.Document
-
-	// Buckets is how many shards each of the role's types is divided into, 1 to
-	// [lease.MaxBuckets]; Partition says how. All roles of a type have the same.
-	Buckets   int
-	Partition lease.Partition
 }

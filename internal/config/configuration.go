@@ -7,13 +7,11 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
-	"github.com/shardctl/shardctl/internal/decorator"
 	"github.com/shardctl/shardctl/pkg/lease"
 	"github.com/shardctl/shardctl/pkg/shard"
 )
@@ -42,9 +40,11 @@ func (p *parser) configurationDocument(place Place, fields map[string]any) {
 	errs = append(errs, p.config.Mode.Validate(p.config.Timings, spec.path)...)
 	p.config.PodWatch = spec.boolean("podWatch", true)
 	p.config.DrainTimeout = spec.drainTimeout("drainTimeout")
-	p.config.Workers = int(spec.integer("workers", DefaultWorkers, 1, maxWorkers))
+	p.config.Workers = int(spec.integer("workers", DefaultWorkers, maxWorkers))
 	p.config.Balance = spec.balance("balance")
 	p.http(spec.object("http"))
+	leadership := spec.object("leadership")
+	p.config.Leadership = leadership.leadership()
 	p.config.Events = spec.boolean("events", true)
 	roles := spec.objects("roles")
 	spec.done()
@@ -54,56 +54,7 @@ func (p *parser) configurationDocument(place Place, fields map[string]any) {
 	for _, role := range roles {
 		p.role(place, role)
 	}
-}
-
-// role reads an entry of spec.roles of the document at place.
-func (p *parser) role(place Place, role *object) {
-	var errs field.ErrorList
-	role.errs = &errs
-	name := role.requiredLabel("name", "name the role: its shard and its Lease are called so")
-	document := role.decorator("decorator", name)
-	buckets, partition := role.division("buckets", "partition")
-	role.done()
-	p.reportFields(place, errs)
-	if name != "" {
-		p.addRole(place, role.path.Child("name"), Role{Name: name, Decorator: document, Buckets: buckets, Partition: partition})
-	}
-	if len(errs) == 0 {
-		p.divide(place, role.path.Child("buckets"), document, buckets, partition)
-	}
-}
-
-// decorator reads the spec of a DecoratorController as that of one called name;
-// nil if it is not valid. That is recorded.
-func (o *object) decorator(key, name string) *decorator.Document {
-	value, path := o.get(key)
-	if value == nil {
-		o.fail(field.Required(path, "say what the role does: the spec of a DecoratorController goes here"))
-		return nil
-	}
-	if _, ok := value.(map[string]any); !ok {
-		o.fail(mappingNeeded(path, value))
-		return nil
-	}
-	if name == "" {
-		name = "unnamed" // that is told already; the rest is to be checked nevertheless
-	}
-	document, errs := parseDecorator(map[string]any{
-		"apiVersion": decorator.APIVersion,
-		"kind":       decorator.Kind,
-		"metadata":   map[string]any{"name": name},
-		"spec":       value,
-	}, path)
-	for _, err := range errs {
-		// The errors have the paths of the whole document that was made here.
-		if rest, found := strings.CutPrefix(err.Field, path.Child("spec").String()); found {
-			err.Field = path.String() + rest
-		} else if err.Field == path.Child("metadata", "name").String() {
-			err.Field = o.path.Child("name").String()
-		}
-		o.fail(err)
-	}
-	return document
+	p.checkRoot(place, leadership)
 }
 
 // timings reads durations over those of a preset and checks them together.
@@ -132,6 +83,7 @@ func (o *object) drainTimeout(name string) time.Duration {
 	timeout, ok := o.duration(name, DefaultDrainTimeout)
 	if ok && (timeout <= 0 || timeout > maxDrainTimeout) {
 		o.fail(field.Invalid(o.path.Child(name), o.fields[name], fmt.Sprintf("use more than 0s and at most %s", maxDrainTimeout)))
+		return DefaultDrainTimeout
 	}
 	return timeout
 }
@@ -141,7 +93,7 @@ func (o *object) balance(name string) shard.Balance {
 	given := o.object(name)
 	b := shard.Balance{
 		Tolerance: given.share("tolerance"),
-		Budget:    int(given.integer("budget", 0, 1, maxBudget)),
+		Budget:    int(given.integer("budget", 0, maxBudget)),
 	}
 	var ok bool
 	b.Cooldown, ok = given.duration("cooldown", 0)

@@ -31,7 +31,7 @@ func (d division) buckets() string {
 // division reads how the types of a role are divided: in one piece, and by UID, if
 // nothing is said.
 func (o *object) division(buckets, partition string) (int, lease.Partition) {
-	n := int(o.integer(buckets, 1, 1, lease.MaxBuckets))
+	n := int(o.integer(buckets, 1, lease.MaxBuckets))
 	by := lease.Partition(o.text(partition, string(lease.ByUID)))
 	if !slices.Contains(lease.Partitions(), by) {
 		o.fail(field.NotSupported(o.path.Child(partition), by, lease.Partitions()))

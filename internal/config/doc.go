@@ -29,11 +29,17 @@
 //	    authorization:
 //	      protect: [metrics, dashboard, pprof]
 //	  events: true
+//	  leadership: {address: "127.0.0.1:4040"} # the local endpoint
 //	  roles:
 //	  - name: widgets
 //	    buckets: 4              # of each of its types; default 1
 //	    partition: uid          # uid, key or namespace
 //	    decorator: {...}        # the spec of a DecoratorController
+//	  - name: nightly-report    # instead of a decorator: schedule, exec or leadership
+//	    schedule: {cron: "0 2 * * *", webhook: {url: "http://reports.shop.svc/nightly"}}
+//	  - name: importer
+//	    exec: {command: [/bin/importer]}
+//	    readiness: {tcp: {address: "127.0.0.1:5432"}}
 //	---
 //	apiVersion: metacontroller.k8s.io/v1alpha1
 //	kind: DecoratorController
@@ -51,7 +57,7 @@
 //   - No answer depends on anything but the file: no environment, no cluster.
 //   - Every input is bounded: the file, its documents, the messages about it.
 //
-// A table of files and the messages about them is the specification
-// (parse_test.go). Fuzz targets look for panics, for files that are accepted
+// Tables of files and the messages about them are the specification
+// (parse_test.go, roles_test.go). Fuzz targets look for panics, for files that are accepted
 // though they break a rule and for text that gets lost between documents.
 package config

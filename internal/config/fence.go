@@ -10,12 +10,12 @@ import (
 )
 
 // TypesOf are the types that the group reconciles, each once, with all that any of its roles
-// attaches to it, in the order of the file.
+// attaches to it, in the order of the file. There are none if no role has any.
 func TypesOf(cfg *Config) []fence.Type {
 	var types []fence.Type
 	at := map[schema.GroupResource]int{}
 	for _, role := range cfg.Roles {
-		for _, parent := range role.Decorator.Spec.Resources {
+		for _, parent := range role.Resources() {
 			resource := parent.GVR().GroupResource()
 			i, known := at[resource]
 			if !known {
@@ -23,7 +23,7 @@ func TypesOf(cfg *Config) []fence.Type {
 				at[resource] = i
 				types = append(types, fence.Type{Resource: resource})
 			}
-			for _, attachment := range role.Decorator.Spec.Attachments {
+			for _, attachment := range role.Attachments() {
 				types[i].Attachments = append(types[i].Attachments, attachment.GVR().GroupResource())
 			}
 		}

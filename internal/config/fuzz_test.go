@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -25,6 +26,9 @@ func FuzzParse(f *testing.F) {
 		head + "  balance: {tolerance: 1e-9, budget: 1}\n" + widgets + "    buckets: 4\n    partition: key\n---\n" + gadgets,
 		head + "  workers: 0\n  workers: 1\n", head + "  timings: {preset: fast, renewInterval: 1}\n" + widgets,
 		head + "  http: {address: \"localhost:1\", authorization: {protect: [pprof]}, tls: {certFile: c, keyFile: k}}\n  events: false\n" + widgets,
+		head + "  leadership: {address: none, root: l}\n  roles:\n  - {name: l, leadership: {grace: 0s}, readiness: {pod: {}, interval: 100ms}}\n",
+		head + "  drainTimeout: 1ms\n  roles:\n  - {name: e, exec: {command: [x], restart: {initial: 1h}}, readiness: {tcp: {address: \"a:1\"}}}\n",
+		head + "  roles:\n  - {name: s, schedule: {cron: \"@hourly\", startingDeadlineSeconds: 1, webhook: {url: \"http://a\"}}}\n",
 		"- 1\n", "a: &a [*a]\n", "? {}\n: 1\n", "<<: {kind: Configuration}\n", "%YAML 1.1\n---\na: 1\n", "\ufeffa: .inf\n",
 	} {
 		f.Add([]byte(seed))
@@ -80,10 +84,42 @@ func checkAccepted(t *testing.T, config *Config) {
 		if role.Buckets < 1 || role.Buckets > lease.MaxBuckets || !slices.Contains(lease.Partitions(), role.Partition) {
 			t.Errorf("accepted %d buckets by %q", role.Buckets, role.Partition)
 		}
-		if seen[role.Name] || role.Decorator == nil || role.Decorator.Name() != role.Name {
+		if seen[role.Name] || role.Decorator != nil && role.Decorator.Name() != role.Name {
 			t.Errorf("accepted the role %+v", role)
 		}
 		seen[role.Name] = true
+		checkKind(t, config, role)
+	}
+	if l := config.Leadership; l.Address != "" && !loopback(l.Address) && (!l.Authorization || l.TLS == (endpoint.Files{})) {
+		t.Errorf("accepted the local endpoint %+v", l)
+	}
+}
+
+// checkKind looks for a role that is not of exactly one kind, or is more than its kind allows.
+func checkKind(t *testing.T, config *Config, role Role) {
+	t.Helper()
+	kinds := 0
+	for _, is := range []bool{role.Decorator != nil, role.Schedule != nil, role.Exec != nil, role.Lead != nil} {
+		if is {
+			kinds++
+		}
+	}
+	if kinds != 1 || role.Decorator != nil && role.Readiness != nil || role.Decorator == nil && role.Buckets != 1 {
+		t.Errorf("accepted the role %+v", role)
+	}
+	if s := role.Schedule; s != nil && (s.Cron == "" || s.StartingDeadline < 0 || s.Action == nil || len(s.Action.Validate(nil)) > 0) {
+		t.Errorf("accepted the schedule %+v", s)
+	}
+	if e := role.Exec; e != nil && (len(e.Command) == 0 || e.TerminationGrace <= 0 || e.TerminationGrace >= max(config.DrainTimeout, 2*time.Millisecond) ||
+		e.RestartInitial < minInterval || e.RestartMax < e.RestartInitial || e.RestartMax > maxPause) {
+		t.Errorf("accepted the program %+v", e)
+	}
+	if l := role.Lead; l != nil && (l.Grace < 0 || l.Grace >= config.DrainTimeout) {
+		t.Errorf("accepted the leadership %+v", l)
+	}
+	if r := role.Readiness; r != nil && (len(r.Probe.Validate(nil)) > 0 || r.Interval < minInterval || r.Timeout < minTimeout || r.Timeout > r.Interval ||
+		r.FailureThreshold < 1 || r.SuccessThreshold < 1) {
+		t.Errorf("accepted the readiness %+v", r)
 	}
 }
 

@@ -16,19 +16,20 @@ import (
 
 // http reads what is served by HTTP, where, how and for whom.
 func (p *parser) http(http *object) {
-	p.config.HTTPAddress = http.address("address")
+	p.config.HTTPAddress = http.address("address", DefaultHTTPAddress)
 	p.config.HTTPTLS = http.certificate("tls")
 	p.config.HTTPProtect = http.protected("authorization")
 	http.done()
 	if len(p.config.HTTPProtect) > 0 && http.fields["tls"] == nil && !loopback(p.config.HTTPAddress) {
-		http.fail(field.Required(http.path.Child("tls"),
-			"with authorization the tokens of whoever asks would cross the network in the clear: name a certificate, or use a loopback address"))
+		http.fail(field.Required(http.path.Child("tls"), tokensInTheClear))
 	}
 }
 
+const tokensInTheClear = "with authorization the tokens of whoever asks would cross the network in the clear: name a certificate, or use a loopback address"
+
 // address reads what a server may listen on.
-func (o *object) address(name string) string {
-	address := o.text(name, DefaultHTTPAddress)
+func (o *object) address(name, absent string) string {
+	address := o.text(name, absent)
 	host, port, err := net.SplitHostPort(address)
 	if err == nil {
 		_, err = strconv.ParseUint(port, 10, 16)

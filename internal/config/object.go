@@ -44,12 +44,10 @@ func (o *object) text(name, absent string) string {
 		return absent
 	case string:
 		return value
-	case map[string]any, []any:
-		o.fail(field.TypeInvalid(path, value, "a string is needed here"))
 	default:
-		o.fail(field.TypeInvalid(path, value, fmt.Sprintf("a string is needed here: write it in quotes, as \"%v\"", value)))
+		o.fail(textNeeded(path, value))
+		return absent
 	}
-	return absent
 }
 
 // boolean reads true or false: absent if it is not there or neither. The latter
@@ -67,20 +65,20 @@ func (o *object) boolean(name string, absent bool) bool {
 	}
 }
 
-// integer reads a whole number from least to most: absent if it is not there
-// or not such a number. The latter is recorded.
-func (o *object) integer(name string, absent, least, most int64) int64 {
+// integer reads a whole number from 1 to most: absent if it is not there or not such
+// a number. The latter is recorded.
+func (o *object) integer(name string, absent, most int64) int64 {
 	value, path := o.get(name)
 	if value == nil {
 		return absent
 	}
 	number, ok := value.(int64)
 	if !ok {
-		o.fail(field.TypeInvalid(path, value, fmt.Sprintf("use a whole number from %d to %d, without quotes", least, most)))
+		o.fail(field.TypeInvalid(path, value, fmt.Sprintf("use a whole number from 1 to %d, without quotes", most)))
 		return absent
 	}
-	if number < least || number > most {
-		o.fail(field.Invalid(path, value, fmt.Sprintf("use a whole number from %d to %d", least, most)))
+	if number < 1 || number > most {
+		o.fail(field.Invalid(path, value, fmt.Sprintf("use a whole number from 1 to %d", most)))
 		return absent
 	}
 	return number
@@ -127,6 +125,47 @@ func (o *object) duration(name string, absent time.Duration) (_ time.Duration, o
 	return absent, false
 }
 
+// within reads a duration from least to an hour: absent if it is not there or not such a
+// duration. The latter is recorded.
+func (o *object) within(name string, absent, least time.Duration) time.Duration {
+	duration, ok := o.duration(name, absent)
+	if !ok || o.fields[name] == nil {
+		return absent
+	}
+	if duration < least || duration > maxPause {
+		o.fail(field.Invalid(o.path.Child(name), o.fields[name], fmt.Sprintf("use %s to %s", least, maxPause)))
+		return absent
+	}
+	return duration
+}
+
+// oneOf says which of some fields is there: exactly one has to be, for the reason why.
+// Else, which is recorded, it is the first one, or empty.
+func (o *object) oneOf(why string, names ...string) string {
+	found := ""
+	for _, name := range names {
+		value, path := o.get(name)
+		switch {
+		case value == nil:
+		case found == "":
+			found = name
+		default:
+			o.fail(field.Forbidden(path, fmt.Sprintf("it is %s already: remove one of the two", found)))
+		}
+	}
+	if found == "" {
+		o.fail(field.Required(o.path, fmt.Sprintf("%s: set one of %s", why, strings.Join(names, ", "))))
+	}
+	return found
+}
+
+// absent records a field that is there although it must not be, for the reason why.
+func (o *object) absent(name, why string) {
+	if value, path := o.get(name); value != nil {
+		o.fail(field.Forbidden(path, why))
+	}
+}
+
 // object reads a mapping: an empty one if it is not there or not a mapping.
 // The latter is recorded.
 func (o *object) object(name string) *object {
@@ -165,6 +204,31 @@ func (o *object) list(name string) []any {
 	return list
 }
 
+// texts reads a list of strings, without the entries that are none. The latter is
+// recorded.
+func (o *object) texts(name string) []string {
+	var texts []string
+	for i, value := range o.list(name) {
+		text, ok := value.(string)
+		if !ok {
+			o.fail(textNeeded(o.path.Child(name).Index(i), value))
+			continue
+		}
+		texts = append(texts, text)
+	}
+	return texts
+}
+
+// textNeeded is about a value that is no string.
+func textNeeded(path *field.Path, value any) *field.Error {
+	switch value := value.(type) {
+	case nil, map[string]any, []any:
+		return field.TypeInvalid(path, value, "a string is needed here")
+	default:
+		return field.TypeInvalid(path, value, fmt.Sprintf("a string is needed here: write it in quotes, as \"%v\"", value))
+	}
+}
+
 func mappingNeeded(path *field.Path, value any) *field.Error {
 	return field.TypeInvalid(path, value, "fields with values are needed here, each as \"name: value\"")
 }
@@ -172,10 +236,13 @@ func mappingNeeded(path *field.Path, value any) *field.Error {
 // done records every field that nobody asked for.
 func (o *object) done() {
 	slices.Sort(o.asked)
-	known := strings.Join(o.asked, ", ")
+	use := "use " + strings.Join(slices.Compact(slices.Clone(o.asked)), ", ")
+	if len(o.asked) == 0 {
+		use = "remove it"
+	}
 	for _, name := range slices.Sorted(maps.Keys(o.fields)) {
 		if !slices.Contains(o.asked, name) {
-			o.fail(field.Forbidden(o.path.Child(printable(name)), "there is no such field here: use "+known))
+			o.fail(field.Forbidden(o.path.Child(printable(name)), "there is no such field here: "+use))
 		}
 	}
 }

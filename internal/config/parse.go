@@ -92,6 +92,7 @@ func (p *parser) parse(data []byte) {
 		p.document(document)
 	}
 	p.countBuckets()
+	p.checkShardNames()
 	// What is missing is told only where nothing else is wrong: it may be in
 	// what could not be read.
 	switch {

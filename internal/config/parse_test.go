@@ -59,6 +59,7 @@ func TestParseAccepts(t *testing.T) {
 		DrainTimeout: 20 * time.Second,
 		Workers:      4,
 		HTTPAddress:  ":8080",
+		Leadership:   Leadership{Address: "127.0.0.1:4040"},
 		Events:       true,
 	}
 	with := func(change func(*Config)) Config {
@@ -87,6 +88,10 @@ func TestParseAccepts(t *testing.T) {
     address: "127.0.0.1:0"
     tls: {certFile: /tls/tls.crt, keyFile: /tls/tls.key}
     authorization: {protect: [dashboard, metrics]}
+  leadership:
+    address: ":4040"
+    tls: {certFile: /tls/tls.crt, keyFile: /tls/tls.key}
+    authorization: true
   events: false
 ` + widgets,
 			want: Config{
@@ -101,6 +106,9 @@ func TestParseAccepts(t *testing.T) {
 				HTTPAddress:  "127.0.0.1:0",
 				HTTPTLS:      endpoint.Files{Cert: "/tls/tls.crt", Key: "/tls/tls.key"},
 				HTTPProtect:  []endpoint.Part{endpoint.Dashboard, endpoint.Metrics},
+				Leadership: Leadership{
+					Address: ":4040", Asked: true, TLS: endpoint.Files{Cert: "/tls/tls.crt", Key: "/tls/tls.key"}, Authorization: true,
+				},
 			},
 			roles: onlyWidgets,
 		},
@@ -142,7 +150,7 @@ func TestParseAccepts(t *testing.T) {
 			file: head + "  balance: {tolerance: 1}\n" + widgets, want: with(func(c *Config) { c.Balance.Tolerance = 1 }), roles: onlyWidgets,
 		},
 		"null for absent": {
-			file: head + "  namespace:\n  timings:\n  drainTimeout:\n  workers:\n  balance: {tolerance: null, budget: null, cooldown: null}\n  http: {tls: null, authorization: null}\n  events:\n" + widgets, want: defaults, roles: onlyWidgets,
+			file: head + "  namespace:\n  timings:\n  drainTimeout:\n  workers:\n  balance: {tolerance: null, budget: null, cooldown: null}\n  http: {tls: null, authorization: null}\n  leadership: {address: null, tls: null, authorization: null, root: null}\n  events:\n" + widgets, want: defaults, roles: onlyWidgets,
 		},
 		"lines that end in carriage return and line feed": {
 			file: strings.ReplaceAll(head+widgets+"---\n"+gadgets, "\n", "\r\n"), want: defaults, roles: both,
@@ -502,21 +510,21 @@ func TestParseRefuses(t *testing.T) {
 			},
 		},
 		"unknown fields at every level": {
-			file: "apiVersion: shardctl.dev/v1alpha1\nkind: Configuration\nstatus: {}\nmetadata: {name: demo, labels: {}}\nspec:\n  drainTimout: 20s\n  timings: {lease: 15s}\n  http: {port: 8080}\n" + widgets + "    schedule: {}\n",
+			file: "apiVersion: shardctl.dev/v1alpha1\nkind: Configuration\nstatus: {}\nmetadata: {name: demo, labels: {}}\nspec:\n  drainTimout: 20s\n  timings: {lease: 15s}\n  http: {port: 8080}\n" + widgets + "    schedules: {}\n",
 			want: []string{
 				`demo.yaml:1: document 1: metadata.labels: Forbidden: there is no such field here: use name`,
 				`demo.yaml:1: document 1: spec.timings.lease: Forbidden: there is no such field here: use leaseDuration, preset, renewDeadline, renewInterval`,
 				`demo.yaml:1: document 1: spec.http.port: Forbidden: there is no such field here: use address, authorization, tls`,
-				`demo.yaml:1: document 1: spec.drainTimout: Forbidden: there is no such field here: use balance, drainTimeout, events, http, mode, namespace, podWatch, roles, timings, workers`,
+				`demo.yaml:1: document 1: spec.drainTimout: Forbidden: there is no such field here: use balance, drainTimeout, events, http, leadership, mode, namespace, podWatch, roles, timings, workers`,
 				`demo.yaml:1: document 1: status: Forbidden: there is no such field here: use apiVersion, kind, metadata, spec`,
-				`demo.yaml:1: document 1: spec.roles[0].schedule: Forbidden: there is no such field here: use buckets, decorator, name, partition`,
+				`demo.yaml:1: document 1: spec.roles[0].schedules: Forbidden: there is no such field here: use buckets, decorator, exec, leadership, name, partition, readiness, schedule`,
 			},
 		},
 		"field names that do not fit a line": {
 			file: head + "  \"a\\nb\": 1\n  " + strings.Repeat("x", 200) + ": 1\n" + widgets,
 			want: []string{
-				`demo.yaml:1: document 1: spec."a\nb": Forbidden: there is no such field here: use balance, drainTimeout, events, http, mode, namespace, podWatch, roles, timings, workers`,
-				`demo.yaml:1: document 1: spec."xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...": Forbidden: there is no such field here: use balance, drainTimeout, events, http, mode, namespace, podWatch, roles, timings, workers`,
+				`demo.yaml:1: document 1: spec."a\nb": Forbidden: there is no such field here: use balance, drainTimeout, events, http, leadership, mode, namespace, podWatch, roles, timings, workers`,
+				`demo.yaml:1: document 1: spec."xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...": Forbidden: there is no such field here: use balance, drainTimeout, events, http, leadership, mode, namespace, podWatch, roles, timings, workers`,
 			},
 		},
 		"fields that stand twice": {
@@ -543,7 +551,7 @@ func TestParseRefuses(t *testing.T) {
 		"a role that does nothing": {
 			file: head + "  roles:\n  - name: widgets\n",
 			want: []string{
-				`demo.yaml:1: document 1: spec.roles[0].decorator: Required value: say what the role does: the spec of a DecoratorController goes here`,
+				`demo.yaml:1: document 1: spec.roles[0]: Required value: say what the role does: set one of decorator, schedule, exec, leadership`,
 			},
 		},
 		"a decorator of the wrong type": {

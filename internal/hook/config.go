@@ -85,7 +85,7 @@ type Exec struct {
 	Timeout string `json:"timeout,omitempty"`
 
 	// Env is added to the environment of shardctl itself, and wins over it. The variables that tell of the
-	// term (see Term) are set for each call, and cannot be set here.
+	// term (see Term) and of a schedule's run (see Firing) are set for each call, and cannot be set here.
 	Env []EnvVar `json:"env,omitempty"`
 }
 
@@ -188,7 +188,7 @@ func (e *Exec) validate(path *field.Path) field.ErrorList {
 			errs = append(errs, field.Invalid(at.Child("name"), env.Name, reason))
 		}
 		if isVariable(env.Name) {
-			errs = append(errs, field.Forbidden(at.Child("name"), env.Name+" tells the program of its term and is set for each call: use another name"))
+			errs = append(errs, field.Forbidden(at.Child("name"), env.Name+" is set for each call, to tell the program what it is called for: use another name"))
 		}
 		if strings.ContainsRune(env.Value, 0) {
 			errs = append(errs, field.Invalid(at.Child("value"), env.Value, "must not contain a NUL character"))

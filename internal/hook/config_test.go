@@ -81,7 +81,7 @@ func TestValidate(t *testing.T) {
 		},
 		{
 			"variable of the term", program(Exec{Command: []string{"sync"}, Env: []EnvVar{{"SHARDCTL_EPOCH", "7"}}}),
-			`h.exec.env[0].name: Forbidden: SHARDCTL_EPOCH tells the program of its term and is set for each call: use another name`,
+			`h.exec.env[0].name: Forbidden: SHARDCTL_EPOCH is set for each call, to tell the program what it is called for: use another name`,
 		},
 		{"argument", program(Exec{Command: []string{"sync", "a\x00b"}}), `h.exec.command[1]: Invalid value: "a\x00b": must not contain a NUL character`},
 	}

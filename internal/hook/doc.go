@@ -14,8 +14,13 @@
 // Either must be one JSON object of at most MaxAnswerBytes and MaxAnswerValues that nests no deeper than
 // 10,000 levels. It is decoded as Kubernetes decodes JSON: field names are case-sensitive, whole numbers stay int64.
 //
+// A caller that asks for no answer (a schedule, which only has something done) takes any status 2xx for
+// success, and does not look at the body. What a program prints then goes where the output of this process
+// goes.
+//
 // A call tells the hook in which term it is made, if the context says so (WithTerm): shard, epoch and
-// fencing token, as headers of a webhook and in the environment of a program.
+// fencing token, as headers of a webhook and in the environment of a program. Likewise of which run of a
+// schedule it is (WithFiring): time and idempotency key.
 //
 // Nothing outlives a call. When its context ends, the connection is cut, or the program and every process
 // in its process group are killed, at once; processes that a program leaves behind in its group are killed

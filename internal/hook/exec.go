@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os/exec"
 	"slices"
 	"time"
@@ -30,6 +31,9 @@ type program struct {
 	env     []string
 	timeout time.Duration
 	grace   time.Duration // how long its pipes may stay open after its end
+
+	// stdout and stderr get what it prints if no answer is asked for.
+	stdout, stderr io.Writer
 }
 
 func (p *program) Close() {}
@@ -47,8 +51,11 @@ func (p *program) Call(ctx context.Context, request, answer any) error {
 	stdout := &answerBuffer{full: func() { stop(errTooLarge) }}
 	stderr := &tailBuffer{}
 	cmd := exec.CommandContext(callCtx, p.command[0], p.command[1:]...)
-	cmd.Env = slices.Concat(p.env, variables(ctx)) // of a variable that is there twice, the last one counts
+	cmd.Env = slices.Concat(p.env, variables(ctx), firingVariables(ctx)) // of a variable that is there twice, the last one counts
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(payload), stdout, stderr
+	if answer == nil { // what it prints is for people, who look for it in the container's log
+		cmd.Stdout, cmd.Stderr = p.stdout, io.MultiWriter(stderr, p.stderr)
+	}
 	cmd.WaitDelay = p.grace
 	inGroupOfItsOwn(cmd)
 
@@ -62,6 +69,9 @@ func (p *program) Call(ctx context.Context, request, answer any) error {
 	_ = killGroup(cmd) // whatever the program has left behind; usually that is nothing
 	if err != nil {
 		return p.failure(ctx, callCtx, err, tail(stderr.data))
+	}
+	if answer == nil {
+		return nil
 	}
 	if err := decode(stdout.data.Bytes(), answer, false); err != nil {
 		return badAnswer(p.command[0], stdout.data.Bytes(), err)

@@ -18,7 +18,8 @@ const MaxAnswerBytes = 10 << 20
 // Caller calls one hook. It is safe for concurrent use.
 type Caller interface {
 	// Call sends request as JSON and decodes the answer into answer. It ends at once when ctx ends, and
-	// then returns ctx's cause, wrapped. A failure of the hook is an *Error.
+	// then returns ctx's cause, wrapped. A failure of the hook is an *Error. If answer is nil, none is
+	// asked for: see the package's documentation.
 	Call(ctx context.Context, request, answer any) error
 }
 
@@ -38,7 +39,10 @@ func New(c *Config) (Hook, error) {
 	if c.Webhook != nil {
 		return newWebhook(c.Webhook), nil
 	}
-	p := &program{command: c.Exec.Command, env: os.Environ(), timeout: timeoutOrDefault(c.Exec.Timeout), grace: pipeGrace}
+	p := &program{
+		command: c.Exec.Command, env: os.Environ(), timeout: timeoutOrDefault(c.Exec.Timeout), grace: pipeGrace,
+		stdout: os.Stdout, stderr: os.Stderr,
+	}
 	for _, e := range c.Exec.Env {
 		p.env = append(p.env, e.Name+"="+e.Value)
 	}

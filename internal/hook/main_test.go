@@ -42,6 +42,8 @@ func play(role string) (code int) {
 		json.NewEncoder(os.Stdout).Encode(map[string]any{
 			"shard": os.Getenv(variableShard), "epoch": os.Getenv(variableEpoch), "token": os.Getenv(variableToken),
 		})
+	case "run":
+		json.NewEncoder(os.Stdout).Encode(map[string]any{"key": os.Getenv(variableKey), "scheduled": os.Getenv(variableScheduled)})
 	case "print":
 		fmt.Print(os.Args[1])
 	case "fail":

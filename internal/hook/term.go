@@ -67,5 +67,9 @@ func variables(ctx context.Context) []string {
 
 // isVariable tells whether an environment variable is set for each call.
 func isVariable(name string) bool {
-	return name == variableShard || name == variableEpoch || name == variableToken
+	switch name {
+	case variableShard, variableEpoch, variableToken, variableKey, variableScheduled:
+		return true
+	}
+	return false
 }

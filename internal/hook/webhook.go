@@ -64,14 +64,20 @@ func (w *webhook) Call(ctx context.Context, request, answer any) error {
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", "shardctl")
 	setHeaders(ctx, req.Header)
+	setFiringHeaders(ctx, req.Header)
 
 	resp, err := w.client.Do(req)
 	if err != nil {
 		return w.broken(ctx, callCtx, "no answer", err)
 	}
 	defer resp.Body.Close()
+	if answer == nil && resp.StatusCode/100 == 2 {
+		// The connection is of use again only once all is read: if that is more than a little, it is closed.
+		_, _ = io.CopyN(io.Discard, resp.Body, maxExcerptBytes)
+		return nil
+	}
 	if resp.StatusCode != http.StatusOK {
-		return w.refused(resp)
+		return w.refused(resp, answer == nil)
 	}
 	// One byte more than is allowed tells an answer that is too large from one that just fits.
 	body, err := io.ReadAll(io.LimitReader(resp.Body, MaxAnswerBytes+1))
@@ -101,13 +107,17 @@ func (w *webhook) broken(ctx, callCtx context.Context, detail string, err error)
 	return &Error{Reason: Unreachable, Target: w.target, Detail: detail, Err: err}
 }
 
-// refused words a status other than 200.
-func (w *webhook) refused(resp *http.Response) error {
+// refused words a status other than 200, or than 2xx if any of those would do.
+func (w *webhook) refused(resp *http.Response, any2xx bool) error {
 	// What can be read of the body is enough; how reading it ends does not matter.
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxExcerptBytes))
+	want := "200"
+	if any2xx {
+		want = "2xx"
+	}
 	failure := &Error{
 		Reason: Failed, Target: w.target, Excerpt: head(body),
-		Detail: fmt.Sprintf("status %d %s, want 200", resp.StatusCode, http.StatusText(resp.StatusCode)),
+		Detail: fmt.Sprintf("status %d %s, want %s", resp.StatusCode, http.StatusText(resp.StatusCode), want),
 	}
 	if resp.StatusCode == http.StatusTooManyRequests {
 		failure.Reason = Throttled

@@ -90,6 +90,7 @@ func TestGrantIsPrintedAsInTheGoldenFiles(t *testing.T) {
 	}{
 		{"everything.yaml", everything, Options{Namespace: "operators", ServiceAccount: "widgets"}},
 		{"little.yaml", little, Options{Namespace: "null", ServiceAccount: "1", NoOptional: true}},
+		{"roles.yaml", roles, Options{Namespace: "operators", ServiceAccount: "widgets", NoOptional: true}},
 	} {
 		t.Run(tc.golden, func(t *testing.T) {
 			got, path := printed(t, NewGrant(parse(t, tc.config), tc.options)), filepath.Join("testdata", tc.golden)
@@ -212,5 +213,67 @@ func TestDescribe(t *testing.T) {
 		if got := rules[i].Describe(rules[i].Verbs, "ns"); got != want {
 			t.Errorf("rule %d is %q, want %q", i, got, want)
 		}
+	}
+}
+
+// roles is a file whose roles have no types.
+const roles = `
+apiVersion: shardctl.dev/v1alpha1
+kind: Configuration
+metadata: {name: widgets-operator}
+spec:
+  leadership: {authorization: true}
+  roles:
+  - {name: nightly, schedule: {cron: "@daily", webhook: {url: "http://localhost/"}}}
+  - {name: importer, exec: {command: [importer]}}
+  - {name: leader, leadership: {}, readiness: {pod: {}}}
+`
+
+// Roles without a type need nothing on cluster level but to know who asks.
+func TestRolesWithoutATypeNeedTheGroupsNamespaceOnly(t *testing.T) {
+	for _, r := range Rules(parse(t, roles)) {
+		if target := r.Target(); !r.InGroup && target != "tokenreviews" && target != "subjectaccessreviews" {
+			t.Errorf("%s is needed in all namespaces", target)
+		}
+		if !r.InGroup && r.Without != "nobody can read what spec.leadership.authorization protects" {
+			t.Errorf("without %s %s", r.Target(), r.Without)
+		}
+	}
+	without := Rules(parse(t, strings.Replace(roles, "authorization: true", "authorization: false", 1)))
+	for _, r := range without {
+		if !r.InGroup {
+			t.Errorf("%s is needed in all namespaces", r.Target())
+		}
+	}
+}
+
+// What a role's readiness asks for the replica cannot do without, whatever else Pods are
+// watched for.
+func TestReadinessOfThePodIsRequired(t *testing.T) {
+	for _, tc := range []struct {
+		name, from, to     string
+		granted, mustStart bool
+		words              string
+	}{
+		{"beside the watch for crashes", "", "", true, true, "see whether the replica's own Pod is Ready, which the readiness of a role asks for; and to know at once of a replica that has crashed"},
+		{"alone", "spec:", "spec:\n  podWatch: false", true, true, "see whether the replica's own Pod is Ready, which the readiness of a role asks for"},
+		{"not asked for", ", readiness: {pod: {}}", "", true, false, "know at once of a replica that has crashed"},
+		{"nor anything else", ", readiness: {pod: {}}}", "}\n  podWatch: false", false, false, ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			found := false
+			for _, r := range Rules(parse(t, strings.Replace(roles, tc.from, tc.to, 1))) {
+				if r.Target() != "pods" || r.Verbs[0] != "list" {
+					continue
+				}
+				found = true
+				if r.Optional() == tc.mustStart || !strings.HasPrefix(r.For, tc.words) || !r.InPod || !r.InGroup {
+					t.Errorf("the rule is %+v, required: %t, for %q", r, tc.mustStart, tc.words)
+				}
+			}
+			if found != tc.granted {
+				t.Errorf("granted: %t, want %t", found, tc.granted)
+			}
+		})
 	}
 }

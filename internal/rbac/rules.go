@@ -33,11 +33,7 @@ func groupRules(cfg *config.Config) []Rule {
 		InGroup:  true,
 		For:      "hold and hand over shards: these Leases say who is there, and who holds what",
 	}}
-	if cfg.PodWatch {
-		rules = append(rules, ofPod(schema.GroupResource{Resource: "pods"}, []string{"list", "watch"},
-			"know at once of a replica that has crashed, because the kubelet reports its container as terminated",
-			"the shards of one that crashes stay with it for its LeaseDuration"))
-	}
+	rules = append(rules, podRules(cfg)...)
 	if cfg.Events {
 		rules = append(rules, Rule{
 			Resource: schema.GroupResource{Group: "events.k8s.io", Resource: "events"},
@@ -63,6 +59,26 @@ func groupRules(cfg *config.Config) []Rule {
 	)
 }
 
+// podRules are for seeing Pods change. A role that asks for the replica's own Pod to be
+// Ready is nobody's without.
+func podRules(cfg *config.Config) []Rule {
+	const (
+		ready   = "see whether the replica's own Pod is Ready, which the readiness of a role asks for"
+		crashed = "know at once of a replica that has crashed, because the kubelet reports its container as terminated"
+	)
+	rule := ofPod(schema.GroupResource{Resource: "pods"}, []string{"list", "watch"}, crashed, "the shards of one that crashes stay with it for its LeaseDuration")
+	asks := slices.ContainsFunc(cfg.Roles, func(r config.Role) bool { return r.Readiness != nil && r.Readiness.Probe.Pod != nil })
+	switch {
+	case asks && cfg.PodWatch:
+		rule.For, rule.Without = ready+"; and to "+crashed, ""
+	case asks:
+		rule.For, rule.Without = ready, ""
+	case !cfg.PodWatch:
+		return nil
+	}
+	return []Rule{rule}
+}
+
 // ofPod is a rule on a replica's own surroundings, without which it works as well.
 func ofPod(resource schema.GroupResource, verbs []string, purpose, without string) Rule {
 	return Rule{Resource: resource, Verbs: verbs, InGroup: true, InPod: true, For: purpose, Without: without}
@@ -84,13 +100,20 @@ func definitionRules(cfg *config.Config) []Rule {
 	}}
 }
 
-// reviewRules are for letting only those read what is protected who may. Without, a
-// replica does its work, and nobody reads it.
+// reviewRules are for letting only those ask for what is protected who may. Without, a
+// replica does its work, and nobody is let in.
 func reviewRules(cfg *config.Config) []Rule {
-	if len(cfg.HTTPProtect) == 0 {
+	var protecting []string
+	if len(cfg.HTTPProtect) > 0 {
+		protecting = append(protecting, "spec.http.authorization")
+	}
+	if cfg.ServesLeadership() && cfg.Leadership.Authorization {
+		protecting = append(protecting, "spec.leadership.authorization")
+	}
+	if len(protecting) == 0 {
 		return nil
 	}
-	const without = "nobody can read what spec.http.authorization protects"
+	without := "nobody can read what " + strings.Join(protecting, " or ") + " protects"
 	return []Rule{{
 		Resource: schema.GroupResource{Group: "authentication.k8s.io", Resource: "tokenreviews"},
 		Verbs:    []string{"create"},
@@ -123,12 +146,12 @@ func typesOf(cfg *config.Config) []resourceType {
 		return byName[resource]
 	}
 	for _, role := range cfg.Roles {
-		for _, rule := range role.Decorator.Spec.Resources {
+		for _, rule := range role.Resources() {
 			t := named(rule.Resource)
 			t.decorated = true
-			t.carries = t.carries || len(role.Decorator.Spec.Attachments) > 0
+			t.carries = t.carries || len(role.Attachments()) > 0
 		}
-		for _, rule := range role.Decorator.Spec.Attachments {
+		for _, rule := range role.Attachments() {
 			t := named(rule.Resource)
 			t.attached = true
 			t.inPlace = t.inPlace || rule.UpdateStrategy.Method == decorator.InPlace

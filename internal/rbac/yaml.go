@@ -14,7 +14,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// WriteYAML prints the grant with a comment on every rule.
+// WriteYAML prints the grant with a comment on every rule. It leaves out the ClusterRole if
+// that would have none.
 func (g *Grant) WriteYAML(w io.Writer) error {
 	var out bytes.Buffer
 	fmt.Fprintf(&out, "# What the replicas of group %s in namespace %s are allowed, as service account %s.\n", g.group, g.Role.Namespace, g.account)
@@ -23,9 +24,13 @@ func (g *Grant) WriteYAML(w io.Writer) error {
 	err := errors.Join(
 		writeRole(&out, metav1.PartialObjectMetadata{TypeMeta: g.Role.TypeMeta, ObjectMeta: g.Role.ObjectMeta}, g.inGroup, g.Role.Rules),
 		writeObject(&out, g.RoleBinding),
-		writeRole(&out, metav1.PartialObjectMetadata{TypeMeta: g.ClusterRole.TypeMeta, ObjectMeta: g.ClusterRole.ObjectMeta}, g.cluster, g.ClusterRole.Rules),
-		writeObject(&out, g.ClusterRoleBinding),
 	)
+	if len(g.cluster) > 0 {
+		err = errors.Join(err,
+			writeRole(&out, metav1.PartialObjectMetadata{TypeMeta: g.ClusterRole.TypeMeta, ObjectMeta: g.ClusterRole.ObjectMeta}, g.cluster, g.ClusterRole.Rules),
+			writeObject(&out, g.ClusterRoleBinding),
+		)
+	}
 	if err != nil {
 		return fmt.Errorf("encoding the permissions: %w", err)
 	}

@@ -52,7 +52,7 @@ type roleChange struct{ added, removed []config.Role }
 // difference tells what differs in the roles, and whether anything does.
 func difference(force, next *config.Config) (c roleChange, differs bool) {
 	same := func(a, b config.Role) bool {
-		return a.Name == b.Name && force.Workers == next.Workers && reflect.DeepEqual(a, b)
+		return a.Name == b.Name && (a.Decorator == nil || force.Workers == next.Workers) && reflect.DeepEqual(a, b)
 	}
 	c.removed = without(force.Roles, next.Roles, same)
 	c.added = without(next.Roles, force.Roles, same)
@@ -91,13 +91,15 @@ func (c roleChange) names(what kindOfChange) []string {
 	return names
 }
 
-// controllerNames are the controllers of roles.
-func controllerNames(roles []config.Role) []shard.ControllerName {
-	var names []shard.ControllerName
-	for _, role := range roles {
-		for _, rule := range role.Decorator.Spec.Resources {
-			names = append(names, shard.ControllerName{Resource: rule.GVR().GroupResource(), Name: role.Name})
+// leaving names what the group does for the roles that are removed.
+func (c roleChange) leaving() (controllers []shard.ControllerName, roles []string) {
+	for _, role := range c.removed {
+		if role.Decorator == nil {
+			roles = append(roles, role.Name)
+		}
+		for _, rule := range role.Resources() {
+			controllers = append(controllers, shard.ControllerName{Resource: rule.GVR().GroupResource(), Name: role.Name})
 		}
 	}
-	return names
+	return controllers, roles
 }

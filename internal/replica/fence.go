@@ -80,8 +80,11 @@ func podName() (string, error) {
 	return strings.ToLower(host), nil
 }
 
-// run ends when the digest is reported, when there is none to report, or with ctx.
+// run ends when the digest is reported, when there is none to report, or with ctx. Without
+// a type it is known at once that no fence is called for; who this replica is matters as soon
+// as it gets one.
 func (i *introduction) run(ctx context.Context) {
+	i.tell(klog.FromContext(ctx))
 	user, ok := i.user(ctx)
 	if !ok {
 		return
@@ -89,15 +92,26 @@ func (i *introduction) run(ctx context.Context) {
 	log := klog.FromContext(ctx).WithValues("user", user.Username)
 	account, ok := strings.CutPrefix(user.Username, accountPrefix+i.options.Namespace+":")
 	if !ok {
-		log.Info("The API server's fence does not judge what this replica writes: it judges a service account of the group's namespace, and nobody else",
-			"namespace", i.options.Namespace)
+		if i.writes() {
+			log.Info("The API server's fence does not judge what this replica writes: it judges a service account of the group's namespace, and nobody else",
+				"namespace", i.options.Namespace)
+		}
 		return
 	}
-	i.warnUnlessBound(log, user)
+	if i.writes() {
+		i.warnUnlessBound(log, user)
+	}
 	i.mu.Lock()
 	i.options.ServiceAccount = account
 	i.mu.Unlock()
 	i.tell(log)
+}
+
+// writes tells whether there are types that a fence could judge.
+func (i *introduction) writes() bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return len(i.options.Types) > 0
 }
 
 // calls says for which types there is to be a fence from now on.
@@ -112,6 +126,10 @@ func (i *introduction) calls(ctx context.Context, types []fence.Type) {
 func (i *introduction) tell(log klog.Logger) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	if len(i.options.Types) == 0 {
+		i.report(fence.None)
+		return
+	}
 	if i.options.ServiceAccount == "" {
 		return
 	}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -91,6 +92,33 @@ func TestIntroduction(t *testing.T) {
 				t.Errorf("it logs %q, want %q", log, tc.log)
 			}
 		})
+	}
+}
+
+// Without a type there is nothing to fence, whoever the replica is. Once it has one, that
+// matters.
+func TestIntroductionOfAReplicaWithoutTypes(t *testing.T) {
+	var reported, lines []string
+	ctx := klog.NewContext(t.Context(), funcr.New(func(_, args string) { lines = append(lines, args) }, funcr.Options{}))
+	for _, user := range []string{"admin", "system:serviceaccount:ns:operator"} {
+		client := fake.NewClientset()
+		client.PrependReactor("create", "selfsubjectreviews", func(clienttesting.Action) (bool, runtime.Object, error) {
+			return true, &authenticationv1.SelfSubjectReview{Status: authenticationv1.SelfSubjectReviewStatus{UserInfo: authenticationv1.UserInfo{Username: user}}}, nil
+		})
+		i := &introduction{
+			reviews: client.AuthenticationV1().SelfSubjectReviews(), pod: "p", podUID: "some-uid", options: fence.Options{Group: "g", Namespace: "ns"},
+			report: func(d string) { reported = append(reported, d) },
+		}
+		reported = nil
+		i.run(ctx)
+		if len(reported) == 0 || slices.ContainsFunc(reported, func(d string) bool { return d != fence.None }) || len(lines) > 0 {
+			t.Errorf("as %s it reports %q and logs %q, want %q and nothing", user, reported, lines, fence.None)
+		}
+		reported = nil
+		i.calls(ctx, widgetFence("").Types)
+		if known := user != "admin"; known != (len(reported) == 1 && reported[0] != fence.None) {
+			t.Errorf("as %s it reports %q once it has a type", user, reported)
+		}
 	}
 }
 

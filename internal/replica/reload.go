@@ -41,6 +41,7 @@ type reloader struct {
 	path     string
 	group    changeable
 	workshop *workshop
+	local    *localEndpoint
 	// permitted returns an error that says what a configuration needs and this replica
 	// may not do.
 	permitted func(context.Context, *config.Config) error
@@ -69,7 +70,7 @@ type refusal struct {
 
 func (r *Replica) reloader(rc *rest.Config, cfg *config.Config, o Options) *reloader {
 	return &reloader{
-		path: o.ConfigFile, group: r.group, workshop: r.workshop, now: o.Reload, force: cfg,
+		path: o.ConfigFile, group: r.group, workshop: r.workshop, local: r.local, now: o.Reload, force: cfg,
 		permitted: func(ctx context.Context, next *config.Config) error {
 			check, err := newPreflight(rc, next, r.namespace, o.TolerateMissingPermissions)
 			if err != nil {
@@ -143,18 +144,33 @@ func (l *reloader) try(ctx context.Context, text []byte) refusal {
 	if err := l.permitted(ctx, next); err != nil {
 		return later(err)
 	}
-	add, abandon, err := l.workshop.controllers(change.added, next.Workers)
-	if err != nil {
-		return later(err)
-	}
-	if err := l.group.Apply(ctx, shard.Change{RemoveControllers: controllerNames(change.removed), AddControllers: add}); err != nil {
-		abandon()
+	if err := l.apply(ctx, change, next); err != nil {
 		return later(err)
 	}
 	klog.FromContext(ctx).Info("The configuration has changed", "added", change.names(onlyAdded), "changed", change.names(changed), "removed", change.names(onlyRemoved))
 	l.force = next
 	l.changed(ctx, next)
 	return refusal{}
+}
+
+// apply has the group do what is in the next configuration.
+func (l *reloader) apply(ctx context.Context, c roleChange, next *config.Config) error {
+	if err := l.local.listen(ctx, next); err != nil {
+		return err
+	}
+	change, abandon, err := l.workshop.duties(c.added, next.Workers)
+	if err != nil {
+		return err
+	}
+	change.RemoveControllers, change.RemoveRoles = c.leaving()
+	// Before they begin: somebody may ask for them at once.
+	l.local.knows(next)
+	if err := l.group.Apply(ctx, change); err != nil {
+		l.local.knows(l.force)
+		abandon()
+		return err
+	}
+	return nil
 }
 
 func (l *reloader) accept(ctx context.Context, hash string) {

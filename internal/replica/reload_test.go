@@ -21,6 +21,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/shardctl/shardctl/internal/config"
+	"github.com/shardctl/shardctl/internal/leadership"
 	"github.com/shardctl/shardctl/pkg/shard"
 )
 
@@ -54,7 +55,16 @@ func (l *ledger) Apply(_ context.Context, c shard.Change) error {
 	for _, name := range c.RemoveControllers {
 		words = append(words, "-"+name.Name)
 	}
+	for _, name := range c.RemoveRoles {
+		words = append(words, "-"+name)
+	}
 	for _, one := range c.AddControllers {
+		words = append(words, "+"+one.Name)
+	}
+	for _, one := range c.AddRoles {
+		words = append(words, "+"+one.Name)
+	}
+	for _, one := range c.AddSchedules {
 		words = append(words, "+"+one.Name)
 	}
 	l.applied = append(l.applied, strings.Join(words, " "))
@@ -81,17 +91,18 @@ func newReloading(t *testing.T, text string) *reloading {
 	if err != nil {
 		t.Fatal(err)
 	}
-	workshop, err := newWorkshop(rc, group)
-	if err != nil {
-		t.Fatal(err)
-	}
 	r := &reloading{ledger: &ledger{}, t: t, file: filepath.Join(t.TempDir(), "config.yaml"), registry: prometheus.NewRegistry()}
 	force, err := config.Parse(r.file, []byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
+	local := newLocalEndpoint(rc, force, leadership.Options{Backend: leadership.Of(group), Group: "g", Namespace: "ns", Pod: "p"})
+	workshop, err := newWorkshop(rc, group, local, "p", "ns")
+	if err != nil {
+		t.Fatal(err)
+	}
 	r.reloader = &reloader{
-		path: r.file, group: r.ledger, workshop: workshop, force: force, metrics: newReloadMetrics(r.registry, "g"),
+		path: r.file, group: r.ledger, workshop: workshop, local: local, force: force, metrics: newReloadMetrics(r.registry, "g"),
 		permitted: func(context.Context, *config.Config) error { return r.forbidden },
 		changed:   func(_ context.Context, now *config.Config) { r.types = len(config.TypesOf(now)) },
 	}

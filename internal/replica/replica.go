@@ -16,8 +16,10 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 
+	"github.com/shardctl/shardctl/internal/child"
 	"github.com/shardctl/shardctl/internal/config"
 	"github.com/shardctl/shardctl/internal/instrument"
+	"github.com/shardctl/shardctl/internal/leadership"
 	"github.com/shardctl/shardctl/internal/recorder"
 	"github.com/shardctl/shardctl/internal/terminationlog"
 	"github.com/shardctl/shardctl/internal/version"
@@ -50,6 +52,7 @@ type Replica struct {
 	group        *shard.Group
 	namespace    string
 	workshop     *workshop
+	local        *localEndpoint
 	reload       *reloader // nil: nothing is read again
 	preflight    *preflight
 	introduction *introduction
@@ -94,14 +97,15 @@ func New(ctx context.Context, rc *rest.Config, cfg *config.Config, o Options) (*
 	if r.group, err = shard.NewGroup(rc, options); err != nil {
 		return nil, err
 	}
-	if r.workshop, err = newWorkshop(rc, r.group); err != nil {
+	r.local = newLocalEndpoint(rc, cfg, leadership.Options{Backend: leadership.Of(r.group), Group: cfg.Name, Namespace: namespace, Pod: self})
+	if r.workshop, err = newWorkshop(rc, r.group, r.local, self, namespace); err != nil {
 		return nil, err
 	}
-	controllers, _, err := r.workshop.controllers(cfg.Roles, cfg.Workers)
+	change, _, err := r.workshop.duties(cfg.Roles, cfg.Workers)
 	if err != nil {
 		return nil, err
 	}
-	if err := r.group.Apply(ctx, shard.Change{AddControllers: controllers}); err != nil {
+	if err := r.group.Apply(ctx, change); err != nil {
 		return nil, err
 	}
 	if r.preflight, err = newPreflight(rc, cfg, namespace, o.TolerateMissingPermissions); err != nil {
@@ -114,6 +118,10 @@ func New(ctx context.Context, rc *rest.Config, cfg *config.Config, o Options) (*
 		r.reload = r.reloader(rc, cfg, o)
 	}
 	if r.service, err = r.serve(ctx, rc, cfg, self, o); err != nil {
+		return nil, err
+	}
+	if err := r.local.listen(ctx, cfg); err != nil {
+		_ = r.service.listener.Close() // nothing was served
 		return nil, err
 	}
 	return r, nil
@@ -131,7 +139,12 @@ func (r *Replica) Run(ctx context.Context) error {
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	g, serving := errgroup.WithContext(serving)
 	g.Go(func() error { return r.service.run(serving) })
+	g.Go(func() error { return r.local.run(serving) })
 	g.Go(func() error { return r.recorder.Run(serving) })
+	g.Go(func() error { return child.ReapOrphans(serving) })
+	if r.workshop.pod != nil {
+		g.Go(func() error { return r.workshop.pod.Run(serving) })
+	}
 	g.Go(func() error {
 		r.introduction.run(serving)
 		return nil

@@ -5,54 +5,51 @@ package replica
 
 import (
 	"context"
+	"fmt"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime/schema"
-
+	"github.com/shardctl/shardctl/internal/child"
 	"github.com/shardctl/shardctl/internal/config"
-	"github.com/shardctl/shardctl/internal/decorator"
 	"github.com/shardctl/shardctl/internal/hook"
+	"github.com/shardctl/shardctl/internal/probe"
 	"github.com/shardctl/shardctl/pkg/shard"
 )
 
-// controllerFor is a decorator's work on one of its types. A type is one
-// shard, or as many as it has buckets, whichever roles decorate it.
-func controllerFor(c *decorator.Controller, role config.Role, gvr schema.GroupVersionResource, workers int) shard.Controller {
-	controller := shard.Controller{
-		Name:      role.Name,
-		Resource:  gvr,
-		Buckets:   role.Buckets,
-		Partition: role.Partition,
-		Workers:   workers,
-		Reconcile: func(ctx context.Context, key shard.Key) (shard.Result, error) {
-			after, err := c.Sync(tellHooks(ctx), gvr, key.Namespace, key.Name)
-			return shard.Result{RequeueAfter: after}, err
-		},
-		Filter:   func(u *unstructured.Unstructured) bool { return c.Matches(gvr, u) },
-		Concerns: func(from, to *unstructured.Unstructured) bool { return c.Concerns(gvr, from, to) },
+// work is what is done while a role without a type is held, but for a schedule.
+func (w *workshop) work(role config.Role) (func(context.Context) error, error) {
+	if role.Lead != nil {
+		return w.local.lead(role.Name), nil
 	}
-	for _, rule := range role.Decorator.Spec.Attachments {
-		controller.Watches = append(controller.Watches, shard.Watch{Resource: rule.GVR(), Keys: parentsOf(c, gvr)})
+	c, err := child.New(child.Options{
+		Command: role.Exec.Command, Env: environment(role.Exec.Env), TerminationGrace: role.Exec.TerminationGrace,
+		Restart: child.Backoff{Initial: role.Exec.RestartInitial, Max: role.Exec.RestartMax},
+		Pod:     w.self,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("exec: %w", err)
 	}
-	return controller
+	return c.Run, nil
 }
 
-// tellHooks hands the term of a reconcile on to the hooks that it calls.
-func tellHooks(ctx context.Context) context.Context {
-	term, ok := shard.TermFrom(ctx)
-	if !ok {
-		return ctx
+// environment is the variables as a process gets them.
+func environment(variables []hook.EnvVar) []string {
+	all := make([]string, len(variables))
+	for i, v := range variables {
+		all[i] = v.Name + "=" + v.Value
 	}
-	return hook.WithTerm(ctx, hook.Term{Shard: term.Shard(), Epoch: term.Epoch(), Token: term.Token()})
+	return all
 }
 
-// parentsOf names the object of a type that an attachment belongs to.
-func parentsOf(c *decorator.Controller, gvr schema.GroupVersionResource) func(*unstructured.Unstructured) []shard.Key {
-	return func(attachment *unstructured.Unstructured) []shard.Key {
-		parent, namespace, name, ok := c.ParentOf(attachment)
-		if !ok || parent != gvr {
-			return nil
-		}
-		return []shard.Key{{Namespace: namespace, Name: name}}
+// gate has the readiness of a role looked at; nil if there is none.
+func (w *workshop) gate(r *config.Readiness) (*shard.Gate, error) {
+	if r == nil {
+		return nil, nil
 	}
+	check, err := probe.New(r.Probe, w.pod)
+	if err != nil {
+		return nil, err
+	}
+	return &shard.Gate{
+		Check: check, Interval: r.Interval, Timeout: r.Timeout,
+		FailureThreshold: r.FailureThreshold, SuccessThreshold: r.SuccessThreshold,
+	}, nil
 }

@@ -28,12 +28,16 @@ func (c *chaos) pauseOne() {
 	}
 }
 
-// crashOne kills a process; mostly it comes back, in the same Pod or in another.
+// crashOne kills a process, as crash does: mostly it comes back, in the same Pod or in
+// another.
 func (c *chaos) crashOne() {
 	r := c.one()
-	if r == nil || !c.happens(Crashed) {
-		return
+	if r != nil && c.happens(Crashed) {
+		c.crash(r)
 	}
+}
+
+func (c *chaos) crash(r *Replica) {
 	r.Crash()
 	c.reportDeath(r)
 	samePod := c.chance(0.5)

@@ -196,7 +196,10 @@ func (c *chaos) heal() {
 		r.resume()
 		r.repair()
 		r.Deliver(lease.Configured{Shards: w.Config.Shards})
-		r.Deliver(lease.Reported{Ready: true})
+		r.Deliver(lease.Reported{Ready: true, Declines: map[string]lease.Cause{}, Busy: map[string]bool{}})
+	}
+	if w.schedules != nil {
+		w.schedules.repair()
 	}
 	if !slices.ContainsFunc(w.Alive(), func(r *Replica) bool { return !r.leaving }) {
 		c.join()

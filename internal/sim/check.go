@@ -34,8 +34,9 @@ type Checks struct {
 	// Overlaps counts how often two held one shard while the clocks were
 	// further apart than is allowed for.
 	Overlaps int
-	// Work counts what was done to objects.
-	Work WorkCounts
+	// Work counts what was done to objects, Ledger what was done to ledgers.
+	Work   WorkCounts
+	Ledger LedgerCounts
 
 	// beyond: the clocks are further apart than the bound (R8), so that two
 	// holders are counted, and are no violation.
@@ -44,6 +45,10 @@ type Checks struct {
 	tokens map[string][]token
 	// wrote is what the work of terms had written that were passed on.
 	wrote map[termKey]map[string]string
+	// books are what must be true of the ledger of each shard, awaited the entries that
+	// have not been answered, by their numbers.
+	books   map[string]*book
+	awaited map[uint64]awaited
 }
 
 // token is the newest fencing token of a bucket.
@@ -68,6 +73,7 @@ func (v *Violation) String() string {
 func newChecks() Checks {
 	return Checks{
 		tokens: map[string][]token{}, wrote: map[termKey]map[string]string{},
+		books: map[string]*book{}, awaited: map[uint64]awaited{},
 		Granted: map[lease.Cause]int{}, Requests: map[string]int{},
 	}
 }
@@ -253,7 +259,7 @@ func (w *World) checkPassed(r *Replica, p lease.Passed) {
 
 // checkGives looks at whom a holder wants to give a shard to: nobody of an older
 // revision, as long as the holder itself is ready, and nobody whom its own view
-// can only have shown as not ready. A holder that may decide has a view no older
+// can only have shown as not ready, or as one that declines. A holder that may decide has a view no older
 // than its RenewDeadline (R6a).
 func (w *World) checkGives(r *Replica, effect lease.Effect) {
 	e, ok := effect.(lease.Revoked)
@@ -261,8 +267,8 @@ func (w *World) checkGives(r *Replica, effect lease.Effect) {
 		return
 	}
 	view := w.now - r.Clock.true(r.Config.Timings.RenewDeadline)
-	if !w.Server.readySince(e.Successor, view) {
-		w.violatef(r, "successor", "%s is to be given to %s, which is not ready", e.Term.Shard, e.Successor)
+	if !w.Server.takesSince(e.Successor, e.Term.Family, view) {
+		w.violatef(r, "successor", "%s is to be given to %s, which is not ready, or declines it", e.Term.Shard, e.Successor)
 	}
 	for _, other := range w.Replicas {
 		if e.Cause == lease.CauseBalance && r.ready && recordOf(e.Successor) == lease.MemberLeaseName(Group, other.Process) &&

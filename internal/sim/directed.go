@@ -55,6 +55,9 @@ type director struct {
 // reliable; clocks are often as far apart as R8 allows.
 func newDirected(w *World, c *chaos) *History {
 	h := &History{World: w, chaos: c, template: &templates[c.rng.IntN(len(templates))]}
+	if extra := w.source(reluctanceSource); extra.chance(shareDirectedReluctant) {
+		h.template = &reluctantTemplate
+	}
 	w.Faults = Calm
 	ms := func(most int) Span { return Span{0, time.Duration(1+c.rng.IntN(most)) * time.Millisecond} }
 	w.Faults.Request, w.Faults.Reply, w.Faults.WatchDelay, w.Faults.TimerSlack = ms(5), ms(5), ms(5), ms(5)

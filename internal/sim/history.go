@@ -53,9 +53,11 @@ func newHistory(seed uint64, only *Selection) *History {
 	if h.template == nil {
 		h.division = c.divide()
 	}
+	h.keepTime()
 	if c.chance(shareWithObjects) && only.objects() {
 		h.user = w.populate(c.scale)
 	}
+	h.keepLedgers()
 	return h
 }
 
@@ -84,6 +86,7 @@ func (h *History) Run() *Violation {
 	c.heal()
 	h.converge()
 	h.steady()
+	h.punctual()
 	return w.Checks.Violation
 }
 
@@ -97,8 +100,12 @@ func (h *History) wander() {
 		w.after(Span{0, c.scale}.draw(c.rng), func() { c.join() })
 	}
 	c.begin()
+	c.hesitate()
 	if h.division != nil {
 		h.division.begin()
+	}
+	if w.schedules != nil {
+		w.schedules.begin()
 	}
 	w.Run(Span{2 * c.scale, 10 * c.scale}.draw(c.rng))
 }
@@ -128,6 +135,7 @@ func (h *History) converge() {
 	if !w.Until(limit, h.even) {
 		w.violatef(nil, "balance", "%s after the repair: %s", limit, w.Holders())
 	}
+	w.checkAnswered()
 	// Only now: who holds a shard when the faults heal may not know yet that its
 	// Lease is gone, and the next one has to wait (R6b).
 	w.reconciled()
@@ -277,6 +285,10 @@ func (h *History) steady() {
 	allowed := map[string]int{"heartbeat": heartbeats, "renew": renewals, "bury": len(w.Replicas) + strays, "record layout": strays + 4}
 	if strays > 0 { // two may write the record at once
 		allowed["read again after a conflict"] = strays + 4
+	}
+	if s := w.schedules; s != nil { // a claim and a note for each tick, and a note for what was skipped
+		allowed["enter"] = 3 * (int(watched/s.period) + 1)
+		allowed["renew"] += allowed["enter"]
 	}
 	for why, n := range checks.Requests {
 		if n > allowed[why] {

@@ -50,6 +50,10 @@ const (
 	Directed
 	Divided
 	Redivided
+	FamilyDeclined
+	FamilyBusy
+	KilledAtStep
+	WallClockSet
 	kinds
 )
 
@@ -97,6 +101,10 @@ var names = [kinds]string{
 	Directed:           "directed history",
 	Divided:            "family in buckets",
 	Redivided:          "family to be divided anew",
+	FamilyDeclined:     "family declined",
+	FamilyBusy:         "family busy, or not any more",
+	KilledAtStep:       "process killed at a step of a schedule",
+	WallClockSet:       "wall clock set",
 }
 
 func (k Kind) String() string { return names[k] }

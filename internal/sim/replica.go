@@ -50,8 +50,13 @@ type Replica struct {
 	granted     uint64
 	own         map[string]*validity // of terms that are renewed by themselves
 	promised    promises
-	leaving     bool // it was told to leave
-	ready       bool // it was last told that it is
+	leaving     bool             // it was told to leave
+	ready       bool             // it was last told that it is
+	civil       time.Duration    // how far off the wall clock is that schedules go by
+	entering    map[uint64]*duty // entries that are not answered
+	declines    map[string]lease.Cause
+	busy        map[string]bool
+	saw         saw
 
 	process  source // chance of what happens to the process
 	batches  source // chance of how many events it takes at once
@@ -106,7 +111,7 @@ func (w *World) StartOn(pod string, clock Clock, cfg lease.Config) *Replica {
 		Name: pod, Process: cfg.Replica, Config: cfg, Clock: clock, Election: election, Identity: election.Identity(),
 		Terms: map[string]*Held{}, Work: map[termKey]bool{},
 		w: w, session: &validity{}, own: map[string]*validity{}, promised: promises{terms: map[string]lease.Instant{}}, process: w.newSource(), requests: w.newSource(),
-		controllers: map[string]*controller{}, tenures: map[termKey]*tenure{},
+		civil: w.clock(), entering: map[uint64]*duty{}, declines: map[string]lease.Cause{}, busy: map[string]bool{}, saw: saw{texts: map[string]seen{}}, controllers: map[string]*controller{}, tenures: map[termKey]*tenure{},
 		underway: map[string]uint64{}, closed: map[termKey]bool{}, wrote: map[termKey]map[string]string{},
 	}
 	r.batches = w.source(batchSources + uint32(len(w.Replicas))) //nolint:gosec // few
@@ -152,6 +157,8 @@ func (r *Replica) step(events ...lease.Event) {
 	for _, effect := range decided {
 		r.w.checkDecided(r, now, effect)
 		r.w.checkGives(r, effect)
+		r.w.checkLedger(r, effect)
+		r.w.checkReluctance(r, effect)
 	}
 	if len(decided) > 0 {
 		r.carryOut(append([]lease.Effect(nil), decided...))
@@ -170,11 +177,12 @@ func (r *Replica) note(ev lease.Event) {
 	case lease.Leave:
 		r.leaving = true
 	case lease.Reported:
-		r.ready = ev.Ready
+		r.reported(ev)
 	case lease.Tick:
 		r.Rates.ticked(r)
 	default:
 	}
+	r.w.noteLedger(r, ev)
 	r.w.logEvent(r, ev)
 }
 
@@ -236,6 +244,8 @@ func (r *Replica) do(effect lease.Effect) {
 		r.w.checkLeft(r)
 		r.Left = true
 		r.stop()
+	case lease.Entered:
+		r.entered(effect)
 	case lease.Ended, lease.Refused:
 	}
 }

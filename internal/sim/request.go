@@ -66,7 +66,9 @@ func (q *request) arrive(f Fate) {
 	reply := lease.Replied{ID: q.op.ID, Outcome: f.Refusal, RetryAfter: f.RetryAfter}
 	if f.Refusal == lease.OK {
 		before := w.Server.Lease(q.op.Name)
+		w.writing = q.r
 		reply.Outcome, reply.Lease = w.Server.Do(q.op)
+		w.writing = nil
 		w.checkWritten(q.r, q.op, before, reply)
 	}
 	if f.TimedOut {

@@ -201,21 +201,21 @@ func (s *Server) list(rv uint64) lease.Listed {
 	return listed
 }
 
-// readySince tells whether the record of a session has said that it is ready, at
-// some time since then.
-func (s *Server) readySince(session string, since time.Duration) bool {
-	ready := func(l *coordinationv1.Lease) bool {
+// takesSince tells whether the record of a session has said that it is ready, and does
+// not decline a family, at some time since then.
+func (s *Server) takesSince(session, family string, since time.Duration) bool {
+	takes := func(l *coordinationv1.Lease) bool {
 		if l == nil || l.Name != recordOf(session) {
 			return false
 		}
 		m := lease.DecodeMember(l)
-		return m.Holder == session && m.Ready
+		return m.Holder == session && m.Ready && m.Declines[family] == ""
 	}
-	if ready(s.leases[recordOf(session)]) {
+	if takes(s.leases[recordOf(session)]) {
 		return true
 	}
 	for i := len(s.history) - 1; i >= 0 && s.history[i].At >= since; i-- {
-		if ready(s.history[i].Before) {
+		if takes(s.history[i].Before) {
 			return true
 		}
 	}

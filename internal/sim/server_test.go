@@ -90,9 +90,9 @@ func TestWatchShowsALostLabelAsADeletion(t *testing.T) {
 	}
 }
 
-// A record was ready since some time if any state of it in force since then says
+// A record took a family since some time if any state of it in force since then says
 // so, the one at that time included.
-func TestRecordWasReadySince(t *testing.T) {
+func TestRecordTookAFamilySince(t *testing.T) {
 	now := time.Duration(0)
 	s := newServer(func() time.Duration { return now })
 	id := lease.Identity{Replica: lease.Replica{Pod: "a", UID: "u", Container: "main", Boot: "b1"}, Incarnation: 1}
@@ -101,11 +101,20 @@ func TestRecordWasReadySince(t *testing.T) {
 	l.Annotations = map[string]string{lease.AnnotationReady: "true"}
 	s.Create(l)
 	now = 10 * time.Second
-	s.Edit(l.Name, func(l *coordinationv1.Lease) { l.Annotations = nil })
+	s.Edit(l.Name, func(l *coordinationv1.Lease) { l.Annotations[lease.AnnotationDeclines] = `{"s2":"unfit"}` })
 	now = 20 * time.Second
-	for since, want := range map[time.Duration]bool{0: true, 10 * time.Second: true, 11 * time.Second: false} {
-		if got := s.readySince(id.String(), since); got != want {
-			t.Errorf("ready since %s: %t, want %t", since, got, want)
+	s.Edit(l.Name, func(l *coordinationv1.Lease) { l.Annotations = nil })
+	now = 30 * time.Second
+	for _, test := range []struct {
+		family string
+		since  time.Duration
+		want   bool
+	}{
+		{"s1", 0, true}, {"s1", 20 * time.Second, true}, {"s1", 21 * time.Second, false},
+		{"s2", 0, true}, {"s2", 10 * time.Second, true}, {"s2", 11 * time.Second, false},
+	} {
+		if got := s.takesSince(id.String(), test.family, test.since); got != test.want {
+			t.Errorf("took %s since %s: %t, want %t", test.family, test.since, got, test.want)
 		}
 	}
 }

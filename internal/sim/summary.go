@@ -24,8 +24,11 @@ type Summary struct {
 	Virtual time.Duration
 	Granted map[lease.Cause]int
 	Faults  [kinds]int
-	// Work is what was done to objects.
-	Work WorkCounts
+	// Work is what was done to objects, Ledger what was done to ledgers.
+	Work   WorkCounts
+	Ledger LedgerCounts
+	// Schedules is what has become of ticks.
+	Schedules ScheduleCounts
 	// Beyond counts histories with clocks outside the bound; Overlapped those
 	// of them in which two held one shard, Overlaps how often.
 	Beyond, Overlapped, Overlaps int
@@ -54,6 +57,10 @@ func (s *Summary) Add(h *History) {
 		s.Overlaps += checks.Overlaps
 	}
 	s.Work.add(checks.Work)
+	s.Ledger.add(checks.Ledger)
+	if h.World.schedules != nil {
+		s.Schedules.add(h.World.schedules.Counts)
+	}
 	s.Unheld = max(s.Unheld, h.Unheld)
 	for _, r := range h.World.Replicas {
 		s.Ticks, s.Requests = max(s.Ticks, r.Rates.MostTicks), max(s.Requests, r.Rates.MostRequests)
@@ -73,6 +80,8 @@ func (s *Summary) Merge(other *Summary) {
 	s.Overlapped += other.Overlapped
 	s.Overlaps += other.Overlaps
 	s.Work.add(other.Work)
+	s.Ledger.add(other.Ledger)
+	s.Schedules.add(other.Schedules)
 	s.Unheld = max(s.Unheld, other.Unheld)
 	s.Ticks, s.Requests = max(s.Ticks, other.Ticks), max(s.Requests, other.Requests)
 }
@@ -104,6 +113,8 @@ func (s *Summary) Print(out io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(out, "work: %s\n", s.Work)
+	fmt.Fprintf(out, "ledgers: %s\n", s.Ledger)
+	s.Schedules.print(out)
 	fmt.Fprintf(out, "outside the clock bound: %d histories, %d overlaps in %d of them\n", s.Beyond, s.Overlaps, s.Overlapped)
 	fmt.Fprintf(out, "held again after the repair: within %.0f %% of what is allowed; at most %d ticks and %d requests of one replica in a second\n",
 		100*s.Unheld, s.Ticks, s.Requests)
@@ -138,5 +149,5 @@ func (s *Summary) Missing() []string {
 	if s.Histories >= enoughToOverlap && s.Overlaps == 0 {
 		missing = append(missing, "two holders outside the clock bound")
 	}
-	return append(missing, s.Work.missing()...)
+	return slices.Concat(missing, s.Work.missing(), s.Ledger.missing(), s.Schedules.missing())
 }

@@ -36,7 +36,9 @@ type tenure struct {
 	// at an end, too.
 	cancelled, over bool
 	roleEnded       bool
-	overdue         bool // it has waited long enough for answers
+	entered         []string // what it wanted on record
+	duty            *duty    // nil: it is no schedule
+	overdue         bool     // it has waited long enough for answers
 	drained         bool
 }
 
@@ -153,7 +155,7 @@ func (w *tenure) settle() {
 	}
 	w.drained = true
 	delete(w.r.tenures, keyOf(w.held.Term))
-	w.r.Deliver(lease.Drained{Term: w.held.Term, Wrote: w.wrote()})
+	w.r.Deliver(lease.Drained{Term: w.held.Term, Wrote: w.wrote(), Ledger: w.lastWord()})
 }
 
 // wrote is what the next holder's caches have to show.

@@ -66,6 +66,9 @@ func (w *World) logEffect(r *Replica, effect lease.Effect) {
 		w.logf(r.Name, "ended the session of %s", short(e.Identity))
 	case lease.Refused:
 		w.logf(r.Name, "refused: %s %s (%s)", e.Op.Verb, e.Op.Name, e.Op.Why)
+	case lease.Entered:
+		how := map[bool]string{true: "is confirmed", false: "failed"}
+		w.logf(r.Name, "entry %d %s", e.ID, how[e.OK])
 	case lease.Left:
 		w.logf(r.Name, "left")
 	}
@@ -106,6 +109,8 @@ func describe(ev lease.Event) string {
 		return fmt.Sprintf("lists %d Leases at %s", len(ev.Leases), ev.ResourceVersion)
 	case lease.Drained:
 		return fmt.Sprintf("work of %s epoch %d has ended", ev.Term.Shard, ev.Term.Epoch)
+	case lease.Enter:
+		return fmt.Sprintf("entry %d is asked for: %s at epoch %d, %q", ev.ID, ev.Term.Shard, ev.Term.Epoch, ev.Text)
 	case lease.Died:
 		return fmt.Sprintf("is told that %s/%s has ended", ev.Replica.Pod, ev.Replica.Boot)
 	case lease.Replied:
@@ -120,7 +125,7 @@ func describeLease(l *coordinationv1.Lease) string {
 	if l.Spec.LeaseTransitions != nil {
 		said = append(said, fmt.Sprintf("epoch %d", *l.Spec.LeaseTransitions))
 	}
-	for _, a := range []string{lease.AnnotationAttempt, lease.AnnotationEnded, lease.AnnotationLeaving} {
+	for _, a := range []string{lease.AnnotationAttempt, lease.AnnotationEnded, lease.AnnotationLeaving, lease.AnnotationLedger} {
 		if v := l.Annotations[a]; v != "" {
 			said = append(said, a[len("shardctl.dev/"):]+" "+v)
 		}

@@ -28,8 +28,8 @@ const maxKeys = 3
 func (w *World) populate(scale time.Duration) *user {
 	u := &user{w: w, chance: w.newObjectSource(), scale: scale, interval: Span{0, scale / 2}}
 	for _, s := range w.Config.Shards {
-		if s.Buckets > 0 {
-			continue // its keys are looked at one by one: see Unowned
+		if s.Buckets > 0 || w.scheduled(s.Name) {
+			continue // the keys of a divided one are looked at one by one: see Unowned
 		}
 		of := newObjects(s.Name)
 		w.objects = append(w.objects, of)

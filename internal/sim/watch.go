@@ -31,6 +31,7 @@ type Watch struct {
 // showChange hands the newest change to every watch.
 func (w *World) showChange() {
 	c := w.Server.history[len(w.Server.history)-1]
+	w.checkLedgerWrite(c)
 	ev := c.shows()
 	if ev == nil {
 		return

@@ -103,6 +103,11 @@ func (r *Replica) beginWork(t lease.Term) {
 	w := &tenure{r: r, c: r.controllers[t.Family], held: r.Terms[t.Shard], granted: r.local()}
 	w.id = work.Term{Number: r.granted, Bucket: t.Bucket}
 	r.tenures[keyOf(t)] = w
+	if r.w.scheduled(t.Family) {
+		w.beginDuty()
+		return
+	}
+	w.keepRecords()
 	if w.c == nil {
 		return
 	}
@@ -121,6 +126,11 @@ func (r *Replica) endWork(t lease.Term, graceful bool) {
 	if w == nil {
 		return
 	}
+	if w.duty != nil {
+		r.Work[keyOf(t)] = true
+		w.duty.drain(graceful)
+		return
+	}
 	if !graceful {
 		w.end()
 	} else if w.stop() {
@@ -136,9 +146,12 @@ func (r *Replica) endWork(t lease.Term, graceful bool) {
 func (r *Replica) quitWork(t lease.Term) {
 	if told, goesOn := r.Work[keyOf(t)]; goesOn && !told {
 		r.Work[keyOf(t)] = true
-		w := r.tenures[keyOf(t)]
-		w.end()
-		w.endRole()
+		if w := r.tenures[keyOf(t)]; w.duty != nil {
+			w.duty.drain(false)
+		} else {
+			w.end()
+			w.endRole()
+		}
 	}
 }
 

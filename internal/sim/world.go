@@ -47,6 +47,13 @@ type World struct {
 	Verbose    bool
 
 	objects []*objects // of the shards that have any
+	// ledgers: the work has something on record; scribes, if set, make entries.
+	ledgers bool
+	scribes *scribes
+	asked   uint64 // number of the newest entry
+	// schedules, if set, are the family that is one.
+	schedules *schedules
+	writing   *Replica // whose request is carried out; nil: a hand acts
 
 	seed                   uint64
 	sources, objectSources uint32

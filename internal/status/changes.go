@@ -3,7 +3,10 @@
 
 package status
 
-import "fmt"
+import (
+	"fmt"
+	"maps"
+)
 
 // Describe is a line for each member and each shard, and one for the fence in the
 // API server if that was looked at, as it is.
@@ -12,6 +15,9 @@ func Describe(s Status) []string {
 	names := memberNames(s)
 	for _, m := range s.Members {
 		line := "member " + names[m.Lease] + ": " + m.summary() + ", " + count(m.Shards, "shard")
+		if len(m.Declines) > 0 {
+			line += ", does not take " + m.declines()
+		}
 		if m.Problem != "" {
 			line += ", problem: " + m.Problem
 		}
@@ -65,6 +71,7 @@ func memberChanges(before, now Status) []string {
 		case was.summary() != m.summary():
 			lines = append(lines, line+m.summary())
 		}
+		lines = append(lines, declineChange(line, was, m)...)
 		lines = append(lines, problemChange(line, was.Problem, m.Problem)...)
 	}
 	for _, m := range before.Members {
@@ -94,6 +101,9 @@ func shardChanges(before, now Status) []string {
 		default:
 			lines = append(lines, line+sh.summary())
 		}
+		if known {
+			lines = append(lines, workChange(line, was, sh)...)
+		}
 		lines = append(lines, problemChange(line, was.Problem, sh.Problem)...)
 	}
 	for _, sh := range before.Shards {
@@ -116,6 +126,17 @@ func problemChange(line, before, now string) []string {
 		return []string{line + "no problem any more"}
 	}
 	return nil
+}
+
+// declineChange is the line, if any, for a member that does not take the same as before.
+func declineChange(line string, before, now Member) []string {
+	switch {
+	case maps.Equal(before.Declines, now.Declines):
+		return nil
+	case len(now.Declines) == 0:
+		return []string{line + "takes everything again"}
+	}
+	return []string{line + "does not take " + now.declines()}
 }
 
 // summary is what a change of a member is told by.

@@ -28,6 +28,9 @@ const (
 	// FenceMatching: it is installed as the configurations of all live members call
 	// for.
 	FenceMatching FenceState = "matching"
+	// FenceUnneeded: no configuration has a resource type that it could judge, and
+	// nothing is installed for the group.
+	FenceUnneeded FenceState = "unneeded"
 	// FenceMissing: nothing of it is installed for the group.
 	FenceMissing FenceState = "missing"
 	// FenceIncomplete: a policy or a binding is missing, of the group's or of those
@@ -92,7 +95,10 @@ func Uninspected(reason string) Installed {
 // Judge says what the installed fence is worth to a group. The members alone know its
 // configuration.
 func (i Installed) Judge(s Status) Fence {
-	if i.found.State != "" {
+	switch {
+	case i.found.State == FenceMissing && s.writesNothing():
+		return Fence{FenceUnneeded, "no role in the members' configurations has a resource type"}
+	case i.found.State != "":
 		return i.found
 	}
 	var agree int
@@ -121,6 +127,18 @@ func (i Installed) Judge(s Status) Fence {
 		return Fence{FenceUnknown, "there is no live member to say what its configuration calls for"}
 	}
 	return Fence{State: FenceMatching}
+}
+
+// writesNothing tells whether all live members say that they call for no fence.
+func (s Status) writesNothing() bool {
+	said := false
+	for _, m := range s.Members {
+		if m.Current() && m.Fence != fence.None && (m.Fence != "" || m.Ready) {
+			return false
+		}
+		said = said || m.Current() && m.Fence == fence.None
+	}
+	return said
 }
 
 // gaps tells of each policy and binding that is missing: those that what is installed

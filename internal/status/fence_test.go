@@ -36,6 +36,7 @@ func TestFenceStates(t *testing.T) {
 		return ready(identity, "a", lease.AnnotationFence, digest)
 	}
 	both := []coordinationv1.Lease{says(ann, digest), says(bob, digest)}
+	nothing := []coordinationv1.Lease{says(ann, fence.None), says(bob, fence.None)}
 	var many []coordinationv1.Lease
 	for i := range 8 {
 		one := says(fmt.Sprintf("pod-%d_%d_main.abc.1", i, i), "another")
@@ -116,6 +117,26 @@ func TestFenceStates(t *testing.T) {
 				memberLease(bob, time.Minute, map[string]string{lease.AnnotationReady: "true", lease.AnnotationFence: "another"}),
 				memberLease(gone, 0, map[string]string{lease.AnnotationEnded: gone, lease.AnnotationFence: "another"}),
 			}, nil, "matching",
+		},
+		{
+			"no types", nothing, func(group, _ *fence.Fence) { *group = fence.Fence{} },
+			"unneeded: no role in the members' configurations has a resource type",
+		},
+		{
+			"no types, and no time yet to say so",
+			[]coordinationv1.Lease{nothing[0], ready(bob, "a", lease.AnnotationReady, "")},
+			func(group, _ *fence.Fence) { *group = fence.Fence{} },
+			"unneeded: no role in the members' configurations has a resource type",
+		},
+		{
+			"no types here, but there",
+			[]coordinationv1.Lease{nothing[0], both[1]},
+			func(group, _ *fence.Fence) { *group = fence.Fence{} },
+			"missing: nothing is installed for this group: apply what `shardctl fence FILE` prints for it",
+		},
+		{
+			"no types any more", nothing, nil,
+			"differs: what is installed for this group is not what the configuration of ann-1, bob-2 calls for: apply what `shardctl fence FILE` prints for it" + afterwards,
 		},
 		{"no members", nil, nil, "unknown: there is no live member to say what its configuration calls for"},
 	} {

@@ -30,6 +30,9 @@ type Member struct {
 	// as a cache that it cannot fill; empty if nothing. What fails with shards that
 	// it holds, or nobody does, is told there.
 	Problem string `json:"problem,omitempty"`
+	// Declines are the types and roles of which it takes no shards now, and why: unfit,
+	// its readiness for them fails, or yielded, it was asked to give them up a moment ago.
+	Declines map[string]lease.Cause `json:"declines,omitempty"`
 
 	// Lease is the name of the member Lease, which later sessions of the replica
 	// share.
@@ -61,7 +64,7 @@ func memberOf(m lease.Member, now time.Time) Member {
 	ago := max(0, now.Sub(m.Renewed))
 	out := Member{
 		Identity: m.Holder, Pod: PodOf(m.Holder), Revision: m.Revision,
-		Ready: m.Ready, Leaving: m.Leaving, State: Live, Lease: m.Name, Serves: m.Serves, Fence: m.Fence,
+		Ready: m.Ready, Leaving: m.Leaving, State: Live, Lease: m.Name, Serves: m.Serves, Fence: m.Fence, Declines: m.Declines,
 		Renewed: m.Renewed, LeaseDuration: m.Duration,
 	}
 	if !m.Renewed.IsZero() { // a record may have been made only to end a session
@@ -91,7 +94,7 @@ func (m Member) Can(family string) bool { return slices.Contains(m.Serves, famil
 
 // Takes tells whether shards of the family may be given to the member now.
 func (m Member) Takes(family string) bool {
-	return m.State == Live && m.Ready && m.Can(family)
+	return m.State == Live && m.Ready && m.Can(family) && m.Declines[family] == ""
 }
 
 // PodOf is the name of the Pod in an identity, or the identity itself if it is

@@ -112,29 +112,62 @@ func (r report) give(shards []*Shard) bool {
 // said is the report with who makes it.
 func (r report) said() string { return r.by.Pod + ": " + r.text }
 
-// explain says of shards that nobody holds, and nobody tells of, that nobody could: their
-// role is in no configuration any more, or not yet. Without any replica there is another
-// reason for that. While there is still a record of a member that did serve it, it may be
-// that just those are lost that should: then the shard is not unserved.
+// explain says of shards that nobody holds why nobody does, if nobody could: their role is in
+// no configuration any more, or not yet; or those that have it do not take it. Without any
+// replica there is another reason for that. While there is still a record of a member that
+// did serve it, it may be that just those are lost that should: then the shard is not
+// unserved.
 func (r *records) explain(shards []Shard) {
 	if !slices.ContainsFunc(r.members, func(m *memberRecord) bool { return m.Current() }) {
 		return
 	}
 	for i := range shards {
 		sh := &shards[i]
-		if sh.State != Unheld || sh.Problem != "" {
+		if sh.State != Unheld {
 			continue
 		}
 		family, _ := lease.ParseShardName(sh.Name)
-		live, ever := false, false
+		var live []*memberRecord
+		ever := false
 		for _, m := range r.members {
-			if m.Can(family) {
-				live, ever = live || m.Current(), true
+			if !m.Can(family) {
+				continue
+			}
+			ever = true
+			if m.Current() {
+				live = append(live, m)
 			}
 		}
-		if !live {
+		switch {
+		case len(live) > 0:
+			sh.Problem = declined(family, live, sh.Problem)
+		case sh.Problem == "":
 			sh.Problem = "no replica serves it: its type or role is in the configuration of none that is live"
+			sh.Unserved = !ever
 		}
-		sh.Unserved = !ever
+	}
+}
+
+// declined adds to what there is to tell of a shard that nobody holds that all who serve it
+// decline it, if they do.
+func declined(family string, live []*memberRecord, told string) string {
+	var who []string
+	unfit := true
+	for _, m := range live {
+		cause := m.Declines[family]
+		if cause == "" {
+			return told
+		}
+		unfit = unfit && cause == lease.CauseUnfit
+		who = append(who, m.Pod+" ("+string(cause)+")")
+	}
+	slices.Sort(who)
+	switch {
+	case !unfit:
+		return "no replica takes it now: " + some(who)
+	case told == "":
+		return "no replica is fit for it"
+	default:
+		return "no replica is fit for it: " + told
 	}
 }

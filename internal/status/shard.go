@@ -33,6 +33,11 @@ type Shard struct {
 	// Problem is what its holder reports to fail, or any member if nobody holds it;
 	// empty if nothing.
 	Problem string `json:"problem,omitempty"`
+	// Kind is schedule or exec, once the ledger of such a role says what it has done:
+	// Schedule or Exec then tells it. Empty for all others.
+	Kind     string    `json:"kind,omitempty"`
+	Schedule *Schedule `json:"schedule,omitempty"`
+	Exec     *Exec     `json:"exec,omitempty"`
 
 	// Lease is the name of the shard's Lease; empty if it has none yet, and stands
 	// for all shards of a type or role that is not served.
@@ -87,6 +92,7 @@ func (r *records) shard(name string, record lease.Shard, now time.Time) Shard {
 			s.Load = load
 		}
 	}
+	s.takeLedger(record.Ledger)
 	return s
 }
 

@@ -7,6 +7,10 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -26,11 +30,17 @@ func (s Status) Print(w io.Writer, wide bool, now time.Time) error {
 		if m.Problem != "" {
 			fmt.Fprintf(w, "Problem of %s: %s\n", m.Pod, m.Problem)
 		}
+		if len(m.Declines) > 0 {
+			fmt.Fprintf(w, "Not taken by %s: %s\n", m.Pod, m.declines())
+		}
 	}
 	fmt.Fprintln(w)
 	s.printShards(t, wide, now)
 	if err := t.Flush(); err != nil {
 		return fmt.Errorf("printing the shards: %w", err)
+	}
+	if wide {
+		s.printWork(w, now)
 	}
 	if s.Fence != (Fence{}) {
 		if _, err := fmt.Fprintf(w, "\nServer fence: %s\n", s.Fence); err != nil {
@@ -56,6 +66,15 @@ func (s Status) printMembers(w io.Writer, wide bool) {
 	}
 }
 
+// declines are the families that the member does not take, and why.
+func (m Member) declines() string {
+	var all []string
+	for _, family := range slices.Sorted(maps.Keys(m.Declines)) {
+		all = append(all, family+" ("+string(m.Declines[family])+")")
+	}
+	return some(all)
+}
+
 // workers is a load as a number of workers.
 func workers(thousandths int64) string { return fmt.Sprintf("%.2f", float64(thousandths)/1000) }
 
@@ -66,26 +85,56 @@ func renewed(ago string) string {
 	return ago + " ago"
 }
 
-// maxProblemColumn keeps a row on a line; -o wide shows all.
-const maxProblemColumn = 60
+// maxColumn keeps a row on a line; -o wide shows all.
+const maxColumn = 60
 
+// printShards has a column for what was done last if any shard tells.
 func (s Status) printShards(w io.Writer, wide bool, now time.Time) {
-	fmt.Fprint(w, "SHARD\tSTATE\tHOLDER\tPIN\tEPOCH\tAGE\tPROBLEM")
-	if wide {
-		fmt.Fprint(w, "\tLOAD\tRESOURCE\tIDENTITY")
+	tells := slices.ContainsFunc(s.Shards, func(sh Shard) bool { return sh.Kind != "" })
+	header := []string{"SHARD", "STATE", "HOLDER", "PIN", "EPOCH", "AGE"}
+	if tells {
+		header = append(header, "LAST")
 	}
-	fmt.Fprintln(w)
+	header = append(header, "PROBLEM")
+	if wide {
+		header = append(header, "LOAD", "RESOURCE", "IDENTITY")
+	}
+	fmt.Fprintln(w, strings.Join(header, "\t"))
 	for _, sh := range s.Shards {
-		problem := sh.Problem
-		if runes := []rune(problem); !wide && len(runes) > maxProblemColumn {
-			problem = string(runes[:maxProblemColumn]) + "..."
+		row := []string{sh.Name, string(sh.State), orNone(PodOf(sh.Holder)), orNone(sh.Preferred), strconv.Itoa(int(sh.Epoch)), age(sh.Since, now)}
+		if tells {
+			row = append(row, orNone(fit(sh.last(now), wide)))
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%s",
-			sh.Name, sh.State, orNone(PodOf(sh.Holder)), orNone(sh.Preferred), sh.Epoch, age(sh.Since, now), orNone(problem))
+		row = append(row, orNone(fit(sh.Problem, wide)))
 		if wide {
-			fmt.Fprintf(w, "\t%s\t%s\t%s", workers(sh.Load), orNone(sh.Resource), orNone(sh.Holder))
+			row = append(row, workers(sh.Load), cmp.Or(sh.Resource, sh.kind(), "-"), orNone(sh.Holder))
 		}
-		fmt.Fprintln(w)
+		fmt.Fprintln(w, strings.Join(row, "\t"))
+	}
+}
+
+// kind is that of a role, in a column that otherwise has types.
+func (s Shard) kind() string {
+	if s.Kind == "" {
+		return ""
+	}
+	return "(" + s.Kind + ")"
+}
+
+// fit cuts a text for a column, unless there is room for all.
+func fit(text string, wide bool) string {
+	if runes := []rune(text); !wide && len(runes) > maxColumn {
+		return string(runes[:maxColumn]) + "..."
+	}
+	return text
+}
+
+// printWork tells what is on record of the work of shards, below their table.
+func (s Status) printWork(w io.Writer, now time.Time) {
+	for _, sh := range s.Shards {
+		if lines := sh.workDetails(now); len(lines) > 0 {
+			fmt.Fprintf(w, "\n%s\n", strings.Join(lines, "\n"))
+		}
 	}
 }
 

@@ -8,11 +8,15 @@ const (
 	claimFile      = "pkg/lease/claim.go"
 	familyFile     = "pkg/lease/family.go"
 	layoutFile     = "pkg/lease/layout.go"
+	ledgerFile     = "pkg/lease/ledger.go"
 	reconcileFile  = "internal/sim/reconcile.go"
 	listFile       = "internal/work/list.go"
 	writesFile     = "internal/work/writes.go"
 	simReplicaFile = "internal/sim/replica.go"
 	machineFile    = "pkg/lease/election.go"
+	decideFile     = "internal/schedule/decide.go"
+	scheduleFile   = "internal/schedule/machine.go"
+	specFile       = "internal/schedule/spec.go"
 	peerFile       = "pkg/lease/peer.go"
 	planFile       = "pkg/lease/plan.go"
 	recordFile     = "pkg/lease/record.go"
@@ -184,6 +188,76 @@ var mutants = []mutant{
 			},
 		},
 	},
+	one("", "confirms an entry by its text instead of its attempt", ledgerFile,
+		"_, sent := c.entries.find(known.shard.Attempt); c.entry != 0 && sent {",
+		"sent := known.shard.Ledger == c.text; c.entry != 0 && sent {"),
+	one("", "confirms an entry once it is sent", ledgerFile,
+		"	e.send(op, nil)\n	return true\n", "	e.send(op, nil)\n	e.emit(Entered{ID: c.entry, OK: true})\n	c.entry, c.text = 0, \"\"\n	return true\n"),
+	one("", "keeps an entry for the next term when its own is over", claimFile,
+		"	returned := c.drained\n	e.dropEntry(c)\n", "	returned := c.drained\n"),
+	one("", "writes the last word of a term over what a later one has on record", ledgerFile,
+		"c.last != nil && c.lastOf == (endedTerm{uid: known.shard.UID, epoch: known.shard.Epoch}) && known", "c.last != nil && known"),
+	one("", "says the last word only once, whatever becomes of it", ledgerFile,
+		"		l.Annotations = annotate(l.Annotations, map[string]string{AnnotationLedger: *c.last})\n",
+		"		l.Annotations = annotate(l.Annotations, map[string]string{AnnotationLedger: *c.last})\n		c.last = nil\n"),
+	one("", "forgets the last word", ledgerFile,
+		"	c.last, c.lastOf = text, of\n", "	c.lastOf = of\n"),
+	one("", "makes a Lease anew without what the deleted one had on record", claimFile,
+		"	e.view.restoreLedger(op.Lease)\n	return op\n", "	return op\n"),
+	one("", "claims a Lease that was made anew without what the deleted one had on record", claimFile,
+		"	if !known.shard.Claimed {\n		e.view.restoreLedger(op.Lease)\n	}\n", ""),
+	one("", "brings what a deleted Lease had on record into whichever it claims", claimFile,
+		"	if !known.shard.Claimed {\n		e.view.restoreLedger(op.Lease)\n	}\n",
+		"	if text := e.view.ledgers[op.Lease.Name]; text != \"\" {\n		op.Lease.Annotations = annotate(op.Lease.Annotations, map[string]string{AnnotationLedger: text})\n	}\n"),
+	one("", "never makes entries in lease mode", renewalFile,
+		"	c.withEntry(e.now, op.Lease)\n", ""),
+	one("", "begins a term of a family that it declines", claimFile,
+		"e.grantable(c, known) && !e.declines(c.family) {", "e.grantable(c, known) {"),
+	one("", "keeps what it declines while nobody else takes it", claimFile,
+		"	case e.declines(c.family):\n", "	case e.declines(c.family) && want != \"\":\n"),
+	one("", "hands over to members that decline", planFile,
+		"Cordoned: m.Cordoned, Serves: e.view.without(m.Serves, m.Declines)", "Cordoned: m.Cordoned, Serves: m.Serves"),
+	one("", "moves what is busy for balance", claimFile,
+		"	if cause == CauseBalance && e.report.Busy[c.family] {\n		return \"\", \"\"\n	}\n", ""),
+	one("", "starts a tick before its claim is confirmed", decideFile,
+		"	m.do(Enter{Text: m.sent})\n",
+		"	m.do(Enter{Text: m.sent})\n	if !c.Tick.IsZero() {\n		m.start(c.Tick, false)\n		m.claim = Claim{}\n	}\n"),
+	one("", "starts a tick whose entry failed", scheduleFile,
+		"	if !ok {\n", "	if !ok && claim.Tick.IsZero() {\n"),
+	one("", "claims a tick again when the clock is set back", decideFile,
+		"		m.passed = later(m.rec.floor(), m.now)\n", "		m.passed = m.now\n"),
+	one("", "begins a term without the claims on record", scheduleFile,
+		"	m.passed = later(m.rec.floor(), m.rec.Skipped.Tick)\n", "	m.passed = m.now.Add(-tolerance)\n"),
+	one("", "fires ticks from before the schedule was made", scheduleFile,
+		"		m.rec.Since = sane(m.term.Created)\n		m.passed = m.rec.Since\n",
+		"		m.rec.Since = sane(m.term.Created)\n		m.passed = m.rec.Since.Add(-tolerance)\n"),
+	one("", "catches up with every tick that was missed", decideFile,
+		"	if p.count > 1 {\n", "	if p.count > 1 {\n		return m.spec.Cron.Next(m.passed)\n	}\n	if p.count > 1 {\n"),
+	one("", "starts ticks after their deadline", decideFile,
+		"	return m.spec.StartingDeadline > 0 && ", "	return m.spec.StartingDeadline < 0 && "),
+	one("", "starts ticks whose entry took longer than their deadline", scheduleFile,
+		"	case m.spec.Delivery == AtMostOnce && m.late(c.Tick):\n", "	case m.draining && m.late(c.Tick):\n"),
+	one("", "passes over what is not late", decideFile,
+		"	if m.late(p.latest) {\n", "	if m.late(p.latest) || m.late(p.latest.Add(-m.spec.StartingDeadline/2)) {\n"),
+	one("", "runs two at once although that is forbidden", specFile,
+		"	return 1\n", "	return 2\n"),
+	one("", "forgets in the last word what is unfinished", scheduleFile,
+		"	return m.rec.with(m.doubtful(), AtLeastOnce).encode()\n",
+		"	rec := m.rec.with(m.doubtful(), AtLeastOnce)\n	rec.Unfinished = nil\n	return rec.encode()\n"),
+	one("", "forgets a claim of which it is not known whether it is on record", scheduleFile,
+		"			m.doubt = claim\n", "			m.doubt = Claim{}\n"),
+	one("", "never starts again what was not finished", decideFile,
+		"	m.repeat()\n", ""),
+	one("", "starts again what was finished", scheduleFile,
+		"	if outcome != Interrupted {\n", "	if outcome == Replaced {\n"),
+	one("", "takes an interrupted run for a finished one", scheduleFile,
+		"	if outcome != Interrupted {\n", "	if outcome != Unknown {\n"),
+	one("", "leaves a claim in the last word of which nothing was started", scheduleFile,
+		"	if m.spec.Delivery == AtMostOnce {\n		return m.rec.encode()\n	}\n", ""),
+	one("", "starts ticks while the shard is to be given away", decideFile,
+		"	if m.draining || m.sent != \"\" {\n		return\n	}\n	m.repeat()\n", "	if m.sent != \"\" {\n		return\n	}\n	m.repeat()\n"),
+	one("", "sleeps past the next tick", scheduleFile,
+		"	next := m.spec.Cron.Next(later(m.now, m.rec.floor()))\n", "	next := m.spec.Cron.Next(m.spec.Cron.Next(later(m.now, m.rec.floor())))\n"),
 	one("G3", "leaves a Lease without the labels that the API server's fence goes by", claimFile,
 		"	case !e.unlabelled(c.shard, known):\n", "	case !e.unlabelled(c.shard, known) || c.shard != \"\":\n"),
 }
