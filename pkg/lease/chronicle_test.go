@@ -108,7 +108,8 @@ func TestChronicle(t *testing.T) {
 				Observed{Lease: memberNamed("p", "b1", "2", map[string]string{AnnotationReady: "true"})},
 				Observed{Lease: memberNamed("p", "b1", "3", map[string]string{AnnotationReady: "true", AnnotationAttempt: "7"})},
 				Observed{Lease: memberNamed("p", "b1", "4", map[string]string{AnnotationReady: "true", AnnotationLeaving: "true"})},
-				Observed{Lease: ended}, Observed{Lease: ended, Deleted: true},
+				Observed{Lease: ended},
+				Observed{Lease: ended, Deleted: true},
 			},
 			[]string{
 				"1 joined p ready=false leaving=false", "2 changed p ready=true leaving=false", "3 changed p ready=true leaving=true",

@@ -182,7 +182,7 @@ func TestLaterEntryTakesThePlace(t *testing.T) {
 	bothModes(t, func(t *testing.T, mode Mode) {
 		var store leasetest.Store
 		var slow atomic.Bool
-		a := startPeerIn(t, mode, store.Client("a", func(ctx context.Context, verb string) error {
+		a := startPeerIn(t, mode, store.Client("a", func(_ context.Context, verb string) error {
 			if slow.Load() && verb == "update" {
 				time.Sleep(300 * time.Millisecond)
 			}

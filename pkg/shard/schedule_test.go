@@ -40,6 +40,7 @@ type office struct {
 	take   context.CancelCauseFunc // the shard away
 	ended  chan error
 	expire func()
+	extend func()
 }
 
 func newDesk(t *testing.T) *desk { return &desk{t: t} }
@@ -50,11 +51,12 @@ func (d *desk) work(s Schedule) *office {
 	d.epoch++
 	clock := lease.MonotonicClock()
 	v := lease.NewValidity(clock)
-	v.Extend(clock.Now().Add(24 * time.Hour))
+	extend := func() { v.Extend(clock.Now().Add(24 * time.Hour)) }
+	extend()
 	d.mu.Lock()
 	record := lease.Term{Shard: "nightly", Epoch: d.epoch, Token: time.Now().Unix()<<31 | int64(d.epoch), Ledger: d.record}
 	d.mu.Unlock()
-	o := &office{Term: newTerm(record, v), desk: d, expire: func() { v.Extend(0) }}
+	o := &office{Term: newTerm(record, v), desk: d, expire: func() { v.Extend(0) }, extend: extend}
 	o.enter = func(ctx context.Context, _ lease.Term, text string) error {
 		if d.answer != nil {
 			if err := d.answer(ctx, o); err != nil {
@@ -234,6 +236,36 @@ func TestNothingStartsAfterTheTerm(t *testing.T) {
 		o.take(ErrTermOver)
 		if err := <-o.ended; err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// A term that seems to be over for a moment, and is renewed after all, does not leave the
+// schedule idle for the rest of it.
+func TestAScheduleBeginsAgainInATermThatGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t)
+		d.answer = func(_ context.Context, o *office) error {
+			d.answer = nil
+			o.expire()
+			return nil
+		}
+		var got []string
+		s := each(func(_ context.Context, f Firing) error {
+			got = append(got, f.Key)
+			return nil
+		})
+		o := d.work(s)
+		inTenMinutes()
+		o.extend()
+		if err := <-o.ended; err != nil {
+			t.Fatal(err)
+		}
+		o.begin(s) // which the role does
+		inTenMinutes()
+		o.leave(ErrHandedOver)
+		if want := []string{"nightly/2000-01-01T00:20:00Z"}; !slices.Equal(got, want) {
+			t.Errorf("started were %q, want %q", got, want)
 		}
 	})
 }
