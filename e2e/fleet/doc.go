@@ -10,7 +10,8 @@
 //	_, err = f.WaitFor(ctx, 20*time.Second, "an even spread", fleet.Spread(4, 1))
 //	err = a.Kill()                                                     // or Terminate, Pause, Resume, Restart
 //
-// The cluster is a control plane of e2e/controlplane, or any other by its kubeconfig file ([Foreign]). Everything that a fleet
+// The cluster is a control plane of e2e/controlplane, with a network for each replica if that is to be disturbed ([Networks]), or
+// any other by its kubeconfig file ([Foreign]). Everything that a fleet
 // creates there is labelled, and [Fleet.Uninstall] removes it.
 //
 // # Nothing is left behind

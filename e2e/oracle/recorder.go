@@ -42,6 +42,8 @@ type Options struct {
 	From int64
 	// Prefix is where the API server keeps its objects. Default: "/registry/".
 	Prefix string
+	// Under is the part of it to watch, such as "leases/". Default: all.
+	Under string
 	// Keep says which objects are of interest; of the key's resource the group may be missing where the type is a built-in
 	// one. Default: all in namespaces.
 	Keep func(Key) bool
@@ -194,7 +196,7 @@ func (r *Recorder) fail(err error) {
 }
 
 func (r *Recorder) watch(ctx context.Context) error {
-	for answer := range r.client.Watch(ctx, r.options.Prefix, clientv3.WithPrefix(), clientv3.WithRev(r.options.From)) {
+	for answer := range r.client.Watch(ctx, r.options.Prefix+r.options.Under, clientv3.WithPrefix(), clientv3.WithRev(r.options.From)) {
 		if err := answer.Err(); err != nil {
 			return err
 		}

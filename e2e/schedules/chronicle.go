@@ -6,6 +6,7 @@ package schedules
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -49,17 +50,15 @@ func newChronicle(ctx context.Context, cp *controlplane.ControlPlane, group stri
 
 // followLoop takes over what etcd tells, until ctx is done.
 func (c *chronicle) followLoop(ctx context.Context) error {
-	for {
+	for ctx.Err() == nil {
 		if err := c.takeOver(); err != nil {
 			return err
 		}
-		if err := c.recorder.WaitFor(ctx, c.recorder.Revision()+1); err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
+		if err := c.recorder.WaitFor(ctx, c.recorder.Revision()+1); err != nil && ctx.Err() == nil {
 			return err
 		}
 	}
+	return nil
 }
 
 // takeOver reads what there is by now.
@@ -103,7 +102,7 @@ func entryOf(e oracle.Event) (Entry, error) {
 func (c *chronicle) history(role string) []Entry {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.entries[role][:len(c.entries[role]):len(c.entries[role])]
+	return slices.Clip(c.entries[role])
 }
 
 // now is what it says now; zero if nothing yet.

@@ -21,7 +21,8 @@
 //   - Every call has a claim, made before in the very term that the call is of; a repeated one in a later term.
 //   - With atMostOnce no tick is called twice. One that was claimed and not called is lost; that is allowed only if the term
 //     was not given away in order, and it was the last claim of that term.
-//   - With atLeastOnce every tick that was claimed has come to an end in some call, and nothing is unfinished in the end.
+//   - With atLeastOnce every tick that was claimed has come to an end in some call; only what the last replica of all had just
+//     claimed when it left may be on record as unfinished.
 //   - Each tick of the time table was either claimed or counted as passed over.
 //
 // A report is an error too if it proves nothing: if a strike never hit, or had not the effect for which it was made, or

@@ -18,8 +18,8 @@ import (
 	"github.com/shardctl/shardctl/pkg/lease"
 )
 
-// timings make take-overs short: a replica that says nothing for 3 s is not asked any more.
-var timings = lease.Timings{LeaseDuration: 3 * time.Second, RenewDeadline: 1800 * time.Millisecond, RenewInterval: 600 * time.Millisecond}
+// timings make take-overs short, but leave a busy machine some time.
+var timings = lease.Timings{LeaseDuration: 4 * time.Second, RenewDeadline: 2400 * time.Millisecond, RenewInterval: 800 * time.Millisecond}
 
 // callTimeout is longer than any call takes.
 const callTimeout = 10 * time.Second
@@ -35,7 +35,7 @@ type Options struct {
 	Program []string
 	// Env is added to the environment of the replicas, as KEY=value.
 	Env []string
-	// Dir receives the logs of the replicas.
+	// Dir receives the logs of the replicas, and all that is judged as evidence.log.
 	Dir string
 	// Seed of what is up to chance: the order of the strikes and whom they hit.
 	Seed uint64

@@ -16,7 +16,7 @@ func at(second int) time.Time { return time.Date(2026, time.March, 2, 10, 0, sec
 
 // says is what the Lease says, without a revision: holder and epoch go together.
 func says(epoch int32, claimedAt int, claimedIn int32, skipped int64, more ...func(*Entry)) Entry {
-	e := Entry{Created: at(0), Holder: string(rune('a' + epoch)), Epoch: epoch}
+	e := Entry{Created: at(0), Holder: string('a' + epoch), Epoch: epoch}
 	if claimedIn > 0 {
 		e.Record.Claimed = schedule.Claim{Tick: at(claimedAt), At: at(claimedAt), Epoch: claimedIn}
 	}
@@ -30,6 +30,8 @@ func says(epoch int32, claimedAt int, claimedIn int32, skipped int64, more ...fu
 }
 
 func inOrder(e *Entry) { e.Left = at(50).Add(time.Duration(e.Epoch)) }
+
+func nobody(e *Entry) { e.Holder = "" }
 
 func ended(second int, how schedule.Outcome) func(*Entry) {
 	return func(e *Entry) { e.Record.Last = schedule.Run{Tick: at(second), Outcome: how} }
@@ -92,7 +94,8 @@ func TestJudge(t *testing.T) {
 		{
 			"taken back, and claimed by the next", once,
 			[]Entry{says(1, 0, 0, 0), says(1, 1, 1, 0), says(2, 0, 0, 0, inOrder), says(2, 1, 2, 0, inOrder)},
-			[]Call{call(1, 2)}, "finished", "",
+			[]Call{call(1, 2)},
+			"finished", "",
 		},
 		{"taken back, and called nevertheless", once, []Entry{says(1, 0, 0, 0), says(1, 1, 1, 0), says(2, 0, 0, 0, inOrder)}, []Call{call(1, 1)}, "", "without a claim"},
 		{"taken back without an end of the term", once, []Entry{says(1, 0, 0, 0), says(1, 1, 1, 0), says(1, 0, 0, 0)}, nil, "", "and went on"},
@@ -105,7 +108,8 @@ func TestJudge(t *testing.T) {
 		{
 			"given up since it was too late", hurried,
 			[]Entry{says(1, 0, 0, 0), says(1, 1, 1, 0), says(1, 1, 1, 1, func(e *Entry) { e.Record.Skipped.Tick = at(1) }), says(1, 2, 1, 1)},
-			[]Call{call(2, 1)}, "lost finished", "",
+			[]Call{call(2, 1)},
+			"lost finished", "",
 		},
 		{"atLeastOnce: called once", sure, usual, []Call{call(1, 1), call(2, 1), call(4, 2)}, "finished finished finished", ""},
 		{"atLeastOnce: called again", sure, usual, []Call{call(1, 1), call(2, 1, "cut"), call(2, 2, "repeated"), call(4, 2)}, "finished repeated finished", ""},
@@ -114,10 +118,23 @@ func TestJudge(t *testing.T) {
 		{"atLeastOnce: broken off", sure, usual, []Call{call(1, 1), call(2, 1, "cut"), call(4, 2)}, "finished broken off finished", "none of 1 calls"},
 		{
 			"atLeastOnce: claimed with the last word", sure,
-			[]Entry{says(1, 0, 0, 0), says(2, 1, 1, 0), says(2, 2, 2, 0)}, []Call{call(1, 2, "repeated"), call(2, 2)}, "recovered finished", "",
+			[]Entry{says(1, 0, 0, 0), says(2, 1, 1, 0), says(2, 2, 2, 0)},
+			[]Call{call(1, 2, "repeated"), call(2, 2)},
+			"recovered finished", "",
 		},
 		{"atLeastOnce: twice in one term", sure, usual, []Call{call(1, 1), call(2, 2, "repeated"), call(2, 2, "repeated"), call(4, 2)}, "finished repeated finished", "started twice in epoch 2"},
 		{"atLeastOnce: again, as if for the first time", sure, usual, []Call{call(1, 1), call(2, 1, "cut"), call(2, 2), call(4, 2)}, "finished repeated finished", "as if for the first time"},
+		{
+			"atLeastOnce: left to the next, of whom there is none", sure,
+			[]Entry{says(1, 0, 0, 0), says(1, 1, 1, 0, unfinished(1)), says(1, 1, 1, 0, unfinished(1), inOrder, nobody)},
+			nil, "open", "",
+		},
+		{
+			"atLeastOnce: unfinished, of an earlier term", sure,
+			[]Entry{says(1, 0, 0, 0), says(1, 1, 1, 0, unfinished(1)), says(2, 1, 1, 0, unfinished(1), inOrder), says(2, 1, 1, 0, unfinished(1), nobody)},
+			[]Call{call(1, 1)},
+			"finished", "is unfinished in the end",
+		},
 		{"atLeastOnce: unfinished", sure, []Entry{says(1, 0, 0, 0), says(1, 1, 1, 0, unfinished(1))}, []Call{call(1, 1)}, "finished", "is unfinished in the end"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -134,14 +151,14 @@ func TestJudge(t *testing.T) {
 			switch {
 			case test.wrong == "" && len(v.Wrong) > 0:
 				t.Errorf("this is wrong: %v", v.Wrong)
-			case test.wrong != "" && !says1(v.Wrong, test.wrong):
+			case test.wrong != "" && !mentions(v.Wrong, test.wrong):
 				t.Errorf("this is wrong: %v; want %q", v.Wrong, test.wrong)
 			}
 		})
 	}
 }
 
-func says1(errs []error, part string) bool {
+func mentions(errs []error, part string) bool {
 	for _, err := range errs {
 		if strings.Contains(err.Error(), part) {
 			return true

@@ -64,7 +64,7 @@ func (r Report) Err() error {
 }
 
 // allFates are in the order of the tables.
-func allFates() []Fate { return []Fate{Finished, BrokenOff, Repeated, LateFirst, Lost} }
+func allFates() []Fate { return []Fate{Finished, BrokenOff, Repeated, LateFirst, Lost, Open} }
 
 // Print writes two tables: what became of the ticks of each role, and of those that were hit by each strike.
 func (r Report) Print(w io.Writer) error {

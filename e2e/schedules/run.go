@@ -4,10 +4,13 @@
 package schedules
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -57,10 +60,34 @@ func Run(ctx context.Context, o Options) (report Report, err error) {
 		return report, err
 	}
 	calls := g.hook.all()
+	if err := g.writeEvidence(filepath.Join(o.Dir, evidenceFile), calls); err != nil {
+		return report, err
+	}
 	for _, r := range g.roles {
 		report.Verdicts = append(report.Verdicts, Judge(r, g.chronicle.history(r.Name), calls))
 	}
 	return report, nil
+}
+
+// evidenceFile is what is judged, for people.
+const evidenceFile = "evidence.log"
+
+func (g *group) writeEvidence(path string, calls []Call) error {
+	var text bytes.Buffer
+	for _, r := range g.roles {
+		for _, e := range g.chronicle.history(r.Name) {
+			fmt.Fprintf(&text, "%s: revision %d, epoch %d, holder %q, left %s: %+v\n", r.Name, e.Revision, e.Epoch, e.Holder, e.Left, e.Record)
+		}
+		for _, c := range calls {
+			if c.Role == r.Name {
+				fmt.Fprintf(&text, "%s: called for %s in epoch %d, repeated: %t, answered: %t\n", c.Role, c.Key, c.Epoch, c.Repeated, c.Answered)
+			}
+		}
+	}
+	if err := os.WriteFile(path, text.Bytes(), 0o600); err != nil {
+		return fmt.Errorf("write down what is judged: %w", err)
+	}
+	return nil
 }
 
 // guardLoop returns an error once a replica has ended that nobody has told to, until ctx is done.

@@ -40,7 +40,7 @@ func TestNoTickIsStartedTwice(t *testing.T) {
 	}
 	t.Logf("%s\n%s", time.Since(began).Round(time.Second), out.String())
 	if err := report.Err(); err != nil {
-		t.Errorf("%v\nthe replicas' logs are in %s", err, dir)
+		t.Errorf("%v\nthe replicas' logs and the evidence are in %s", err, dir)
 	}
 	checkRaces(t, dir)
 }

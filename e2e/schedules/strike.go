@@ -86,6 +86,7 @@ var (
 	killing = harm{
 		do: func(s *striker) error { return s.victim.Kill() },
 		undo: func(ctx context.Context, s *striker) error {
+			s.network().Cut() // or what it has said last would arrive now
 			s.network().Heal()
 			if s.restarts++; s.restarts%2 == 0 {
 				if err := s.awaitNotHolding(ctx, s.victim); err != nil {

@@ -145,7 +145,7 @@ func TestAtMostOneReplicaLeads(t *testing.T) {
 	}
 	for _, harm := range strains() {
 		d.await(t, "three replicas to be there", fleet.Spread(1, 3))
-		victim := d.holderOf(t, role)
+		victim := d.awaitHolder(t, role)
 		harm.do(t, d, victim)
 		if !harm.atOnce {
 			d.await(t, "another to hold the role", func(s status.Status) error {
@@ -260,7 +260,7 @@ func (d *wiredDeployment) checkOldShape(t *testing.T, role string) {
 			if err := json.Unmarshal([]byte(body), &answer); err != nil {
 				return err
 			}
-			if want := d.holderOf(t, role).Name(); code != http.StatusOK || len(answer) != 1 || answer["name"] != want {
+			if want := d.awaitHolder(t, role).Name(); code != http.StatusOK || len(answer) != 1 || answer["name"] != want {
 				return fmt.Errorf("status %d: %s; want the name %s", code, body, want)
 			}
 			return nil

@@ -7,16 +7,19 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/shardctl/shardctl/e2e/controlplane"
 	"github.com/shardctl/shardctl/e2e/fleet"
+	"github.com/shardctl/shardctl/e2e/oracle"
 )
 
 // What all tests share.
 var (
 	controlPlane *controlplane.ControlPlane
-	binary       string // shardctl
+	binary       string           // shardctl
+	shardLeases  *oracle.Recorder // of all groups: see the journal
 )
 
 func TestMain(m *testing.M) {
@@ -47,6 +50,20 @@ func runTests(m *testing.M) (code int) {
 	}
 	defer func() {
 		if err := controlPlane.Stop(); err != nil && code == 0 {
+			code = fail(err)
+		}
+	}()
+	shardLeases, err = oracle.Start(ctx, oracle.Options{
+		Endpoints: []string{controlPlane.EtcdEndpoint()}, TLS: controlPlane.EtcdTLS(), Under: "leases/",
+		Keep: func(k oracle.Key) bool {
+			return !strings.HasPrefix(k.Namespace, "kube-") && !strings.Contains(k.Name, ".member-") // heartbeats
+		},
+	})
+	if err != nil {
+		return fail(err)
+	}
+	defer func() {
+		if err := shardLeases.Stop(); err != nil && code == 0 {
 			code = fail(err)
 		}
 	}()

@@ -5,6 +5,7 @@ package suite
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -19,6 +20,7 @@ import (
 	"github.com/shardctl/shardctl/e2e/fleet"
 	"github.com/shardctl/shardctl/e2e/netproxy"
 	"github.com/shardctl/shardctl/e2e/oracle"
+	"github.com/shardctl/shardctl/internal/status"
 )
 
 // plainRole is a role without a resource type: what the configuration says of it.
@@ -78,6 +80,19 @@ type wiredDeployment struct {
 
 func (d *wiredDeployment) network(r *fleet.Replica) *netproxy.Proxy {
 	return d.networks.Network(r.Name())
+}
+
+// awaitHolder waits until somebody holds the role.
+func (d *wiredDeployment) awaitHolder(t *testing.T, role string) *fleet.Replica {
+	t.Helper()
+	s := d.await(t, "role "+role+" to be held", func(s status.Status) error {
+		if _, held := fleet.HolderOf(s, role); !held {
+			return errors.New("nobody holds it")
+		}
+		return nil
+	})
+	holder, _ := fleet.HolderOf(s, role)
+	return d.Replica(holder)
 }
 
 // launchConfigured starts a replica with a configuration file of its own.

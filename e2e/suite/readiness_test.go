@@ -43,7 +43,7 @@ func (n *nursery) gated(h *health) []plainRole {
 	return []plainRole{{name: r.name, fields: map[string]any{
 		"exec": r.fields["exec"],
 		"readiness": map[string]any{
-			"http": map[string]any{"url": h.url}, "interval": "200ms", "timeout": "200ms", "failureThreshold": 2, "successThreshold": 2,
+			"http": map[string]any{"url": h.url}, "interval": "500ms", "timeout": "500ms", "failureThreshold": 3, "successThreshold": 2,
 		},
 	}}}
 }
@@ -74,7 +74,7 @@ func TestOnlyAFitReplicaHoldsARole(t *testing.T) {
 	// From one to the next, until the last is ill.
 	var ill []string
 	for len(ill) < len(probes) {
-		holder := d.holderOf(t, role)
+		holder := d.awaitHolder(t, role)
 		child := n.awaitAlive(t, uptime())[role]
 		probes[holder.Name()].ill.Store(true)
 		ill = append(ill, holder.Name())

@@ -156,8 +156,10 @@ class Client:
             self.lead(data["roles"][0])
         elif name == "granted":
             self.lead(data)
-        elif name == "revoked":
+        elif name == "revoked" and self.job:
             self.stop()
+        elif name == "revoked":  # the command has ended already
+            post(f"/roles/{self.role}/stopped?epoch={data['epoch']}")
         elif name == "valid" and self.job and data["roles"][0]["epoch"] == self.job.epoch:
             self.job.extend(data["roles"][0])
         if self.job and self.job.ended():
@@ -171,8 +173,13 @@ class Client:
             self.job.extend(message)
             return
         self.stop()
-        if message["leading"]:
+        if not message["leading"]:
+            return
+        try:
             self.job = Job(self.role, self.command, message)
+        except OSError as error:
+            say(self.role, "the command cannot be started:", error)
+            post(f"/roles/{self.role}/yield?backoff=30s")
 
     def stop(self):
         if self.job:

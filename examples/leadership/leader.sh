@@ -27,17 +27,19 @@ say() { echo "$(date -u +%FT%TZ) $role: $*" >&2; }
 
 # stop ends the command and returns when it has ended.
 stop() {
-	[ -n "$job" ] || return 0
-	kill "$job" 2>/dev/null
-	(
-		sleep "$stop_seconds" &
-		trap 'kill $!; exit' TERM
-		wait $! && kill -9 "$job"
-	) 2>/dev/null &
-	killer=$!
-	wait "$job"
-	kill "$killer" 2>/dev/null
-	say "stopped, epoch $epoch"
+	[ -n "$epoch" ] || return 0
+	if [ -n "$job" ]; then
+		kill "$job" 2>/dev/null
+		(
+			sleep "$stop_seconds" &
+			trap 'kill $!; exit' TERM
+			wait $! && kill -9 "$job"
+		) 2>/dev/null &
+		killer=$!
+		wait "$job"
+		kill "$killer" 2>/dev/null
+		say "stopped, epoch $epoch"
+	fi
 	# It is refused if nothing was revoked, as after a cut. Then there is nothing to hand over.
 	curl -sS -o "$dir/answer" --max-time 5 -X POST "$url/roles/$role/stopped?epoch=$epoch"
 	job='' epoch=''
@@ -57,6 +59,7 @@ follow() {
 			# The stream is of one role, so what is said of a role is said of this one.
 			case $event,$data in
 			granted,* | snapshot,*'"leading":true'*) granted=$(expr "$data" : '.*"epoch":\([0-9]*\)') ;;
+			revoked,*) epoch=$(expr "$data" : '.*"epoch":\([0-9]*\)') ;; # its command may have ended already, after a cut
 			esac
 			case $event in
 			granted | snapshot | revoked) [ "$granted" = "$epoch" ] || stop ;;

@@ -60,7 +60,7 @@ type attempt struct {
 func (c *Child) attempt(ctx context.Context, term Term, limits *limits) *Record {
 	path, err := exec.LookPath(c.options.Command[0])
 	if err != nil {
-		return c.notStarted(err)
+		return c.badCommand(err)
 	}
 	a := &attempt{limits: limits, clock: lease.BootClock(), log: klog.FromContext(ctx), reports: make(chan report)}
 	a.sentence.grace = c.options.TerminationGrace
@@ -214,23 +214,28 @@ func (a *attempt) enforce() time.Duration {
 		a.sentence.ask(now)
 	}
 	if kill {
-		a.log.Error(nil, "A guardian has not ended its program in time: it is killed")
-		a.force()
+		// If there was nobody, this process has been stopped, and has not heard from its guardian yet.
+		if a.force() > 0 {
+			a.log.Error(nil, "A guardian has not ended its program in time: it was killed")
+		}
 	}
 	return min(a.limits.look(), max(a.sentence.next().Add(patience).Sub(now), time.Millisecond))
 }
 
-// force kills what descends from the guardian, and has the guardian see to it that nothing is left.
+// force kills what descends from the guardian, and has the guardian see to it that nothing is left. It returns how
+// many processes were alive.
 //
 // This process may have been stopped itself, for so long that the program's number is another's by now. The
 // guardian's is not, as it has not been waited for.
-func (a *attempt) force() {
+func (a *attempt) force() (alive int) {
 	a.forced = true
-	if err := signalDescendants(a.guardian.Process.Pid, a.pid, unix.SIGKILL); err != nil {
+	alive, err := signalDescendants(a.guardian.Process.Pid, a.pid, unix.SIGKILL)
+	if err != nil {
 		a.log.Error(err, "The processes of a program cannot be found: its guardian has to end them")
 	}
 	_ = a.conn.CloseWrite()
 	_ = a.guardian.Process.Signal(unix.SIGCONT)
+	return alive
 }
 
 // clearUp kills what is left of the program's group when the guardian was killed, and returns when it is
@@ -258,7 +263,7 @@ func (a *attempt) record(c *Child, guardianEnd error) *Record {
 	case a.exit != nil:
 		r.ExitCode, r.Signal, r.Stopped = a.exit.Code, a.exit.Signal, a.exit.Stopped
 	case a.failed != "":
-		return c.notStarted(errors.New(a.failed))
+		return c.badCommand(errors.New(a.failed))
 	case guardianEnd != nil:
 		r.Error = fmt.Sprintf("its guardian ended: %v", guardianEnd)
 	default:
@@ -267,6 +272,11 @@ func (a *attempt) record(c *Child, guardianEnd error) *Record {
 	return r
 }
 
+// badCommand is for what only the user can put right.
+func (c *Child) badCommand(err error) *Record {
+	return c.notStarted(fmt.Errorf("%w: correct the command of the role, or the image", err))
+}
+
 func (c *Child) notStarted(err error) *Record {
-	return &Record{ExitCode: -1, Error: fmt.Sprintf("%s cannot be started: %v: correct the command of the role, or the image", c.options.Command[0], err)}
+	return &Record{ExitCode: -1, Error: fmt.Sprintf("%s cannot be started: %v", c.options.Command[0], err)}
 }

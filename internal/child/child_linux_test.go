@@ -4,7 +4,10 @@
 package child
 
 import (
+	"encoding/gob"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -32,6 +35,19 @@ func TestProgramIsAskedToEndWhenTheShardIsGivenAway(t *testing.T) {
 	end := lastWord(t, term)
 	if end.ExitCode != 7 || !end.Stopped || end.Pod != "importer-0" || len(end.Tail) != 1 || end.Tail[0] != "bye" {
 		t.Errorf("left on record: %+v", end)
+	}
+}
+
+// To many programs the second SIGTERM says that there is no time to end in order.
+func TestProgramIsAskedToEndOnce(t *testing.T) {
+	for range 5 {
+		at, term := listen(t), termFor(long)
+		r := serve(t, term, Options{Command: program("counter"), Env: []string{at.env()}, TerminationGrace: patience})
+		at.await(t)
+		r.stop(t)
+		if end := lastWord(t, term); end.ExitCode != 1 {
+			t.Fatalf("it got SIGTERM %d times", end.ExitCode)
+		}
 	}
 }
 
@@ -126,6 +142,33 @@ func TestProgramIsNotStartedInATermThatIsOver(t *testing.T) {
 	}
 }
 
+// TestOrderThatComesTooLateStartsNothing has a guardian find its first order when that is long past, as if the
+// machine had not let it run.
+func TestOrderThatComesTooLateStartsNothing(t *testing.T) {
+	past := lease.BootClock().Now().Add(-time.Second)
+	late := order{Start: &start{Path: "/proc/self/exe", Args: program("nothing"), Grace: long}, TerminateAt: past, KillAt: past}
+	for range 10 {
+		ours, theirs, err := sockets()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := gob.NewEncoder(ours).Encode(late); err != nil {
+			t.Fatal(err)
+		}
+		guardian := exec.Command(os.Args[0], GuardianCommand, "importer")
+		guardian.Env, guardian.ExtraFiles = append(os.Environ(), quick), []*os.File{theirs}
+		if out, err := guardian.CombinedOutput(); err != nil {
+			t.Errorf("the guardian ended with %v: %s", err, out)
+		}
+		theirs.Close()
+		var told report
+		if err := gob.NewDecoder(ours).Decode(&told); !errors.Is(err, io.EOF) {
+			t.Errorf("the guardian told %+v (%v)", told, err)
+		}
+		ours.Close()
+	}
+}
+
 func TestReplicaThatIsStoppedCannotKeepItsProgramAlive(t *testing.T) {
 	t.Parallel()
 	at, stamps := listen(t), filepath.Join(t.TempDir(), "stamps")
@@ -135,6 +178,27 @@ func TestReplicaThatIsStoppedCannotKeepItsProgramAlive(t *testing.T) {
 	at.awaitDeath(t)
 	if last := lastStamp(t, stamps); last >= end {
 		t.Errorf("it was alive %s after the end of the validity", last.Sub(end))
+	}
+}
+
+func TestReplicaThatWasStoppedDoesNotAccuseItsGuardian(t *testing.T) {
+	t.Parallel()
+	at := listen(t)
+	var log strings.Builder
+	r := newReplica(t, at, 2*time.Second, program("stubborn")...)
+	r.Stderr = &log
+	r.start(t)
+	at.await(t)
+	end := r.stop(t)
+	at.awaitDeath(t)
+	until(t, "the validity is over", func() bool { return lease.BootClock().Now() > end })
+	r.Process.Signal(syscall.SIGCONT)
+	r.Process.Signal(syscall.SIGTERM)
+	if err := r.Wait(); err != nil {
+		t.Errorf("the replica ended with %v", err)
+	}
+	if !strings.Contains(log.String(), "Program started") || strings.Contains(log.String(), "has not ended its program") {
+		t.Errorf("logged: %s", log.String())
 	}
 }
 
@@ -358,7 +422,7 @@ func TestGuardianThatCannotBeStarted(t *testing.T) {
 		t.Fatal(err)
 	}
 	end := c.attempt(t.Context(), term, &limits{term: term})
-	if end == nil || !strings.Contains(end.Error, "/no/such/guardian") {
+	if end == nil || !strings.Contains(end.Error, "/no/such/guardian") || strings.Contains(end.Error, "correct the command") {
 		t.Errorf("got %v", end)
 	}
 }

@@ -58,7 +58,7 @@ func Guard() error {
 		defer g.alarm.close()
 		return g.watchLoop()
 	})
-	g.start(*first.Start)
+	g.start(first)
 	return loops.Wait()
 }
 
@@ -83,7 +83,11 @@ func becomeGuardian() error {
 	}
 	// A program that gains privileges when it is executed could not be killed, and would lose its
 	// parent-death signal.
-	if os.Geteuid() != 0 {
+	kills, err := capable(unix.CAP_KILL)
+	if err != nil {
+		return err
+	}
+	if os.Geteuid() != 0 || !kills {
 		if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 			return fmt.Errorf("keeping a program from gaining privileges: %w", err)
 		}
@@ -135,13 +139,21 @@ func newGuard(first order, conn *os.File) (*guard, error) {
 
 // start starts the program, and returns when that is done. Should the program's file be on a file system that
 // hangs, the others go on meanwhile.
-func (g *guard) start(s start) {
+//
+// It looks at the clock itself: the order may have waited for a long time for this process to get a processor, and
+// the watchLoop may not have looked yet.
+func (g *guard) start(o order) {
 	select {
 	case <-g.doomed:
 		g.starts <- started{err: errTooLate}
 		return
 	default:
 	}
+	if g.clock.Now() >= o.TerminateAt {
+		g.starts <- started{err: errTooLate}
+		return
+	}
+	s := o.Start
 	pid, err := syscall.ForkExec(s.Path, s.Args, &syscall.ProcAttr{
 		Env: s.Env,
 		// The output goes to the replica, by the pipes that this process has got for it.

@@ -60,6 +60,19 @@ func play(name string, args []string) int {
 		<-asked
 		fmt.Println("bye")
 		return 7
+	case "counter": // ends with how often it was asked to, by the time it is woken in case it is stopped
+		told := make(chan os.Signal, 8)
+		signal.Notify(told, syscall.SIGTERM, syscall.SIGCONT)
+		announce(name)
+		times, woken := 0, false
+		for times == 0 || !woken { // two threads may take them in the other way round
+			if <-told == syscall.SIGTERM {
+				times++
+			} else {
+				woken = true
+			}
+		}
+		return times
 	case "stubborn": // takes no SIGTERM
 		signal.Ignore(syscall.SIGTERM)
 		announce(name)

@@ -82,17 +82,21 @@ func descendants(all []process, ancestor int) []process {
 }
 
 // signalDescendants sends a signal to all that descends from a process: to a group in one go, if any of them is in it,
-// which none escapes by forking; to the others one by one. Who forks meanwhile may be missed.
+// which none escapes by forking; to the others one by one. Who forks meanwhile may be missed. It returns how many
+// of them were alive.
 //
 // A number may belong to another process by now if the one that had it was reaped since the table was read, and
 // the system has run through all its numbers in those microseconds.
-func signalDescendants(ancestor, group int, s unix.Signal) error {
+func signalDescendants(ancestor, group int, s unix.Signal) (alive int, err error) {
 	all, err := processes()
 	if err != nil {
-		return err
+		return 0, err
 	}
 	inGroup := false
 	for _, p := range descendants(all, ancestor) {
+		if !p.zombie {
+			alive++
+		}
 		if group != 0 && p.group == group {
 			inGroup = true
 		} else if !p.zombie {
@@ -102,7 +106,7 @@ func signalDescendants(ancestor, group int, s unix.Signal) error {
 	if inGroup {
 		_ = unix.Kill(-group, s)
 	}
-	return nil
+	return alive, nil
 }
 
 // living tells whether a process group has a member that is not dead.

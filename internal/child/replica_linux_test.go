@@ -83,9 +83,22 @@ type replica struct {
 
 func startReplica(t *testing.T, at *family, validity time.Duration, command ...string) *replica {
 	t.Helper()
+	r := newReplica(t, at, validity, command...)
+	r.start(t)
+	return r
+}
+
+// newReplica returns one that is not started yet.
+func newReplica(t *testing.T, at *family, validity time.Duration, command ...string) *replica {
+	t.Helper()
 	r := &replica{record: filepath.Join(t.TempDir(), "until")}
 	r.Cmd = exec.Command(os.Args[0], append([]string{"replica", validity.String(), r.record}, command...)...)
 	r.Env = append(os.Environ(), at.env(), quick)
+	return r
+}
+
+func (r *replica) start(t *testing.T) {
+	t.Helper()
 	if err := r.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +106,6 @@ func startReplica(t *testing.T, at *family, validity time.Duration, command ...s
 		r.Process.Kill()
 		r.Wait()
 	})
-	return r
 }
 
 // stop stops the replica as SIGSTOP does, and returns until when it holds the shard.

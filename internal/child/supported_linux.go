@@ -13,5 +13,5 @@ func Supported() error {
 	if _, err := os.Stat("/proc/self/stat"); err != nil {
 		return fmt.Errorf("exec roles need /proc, to find all processes of a program: mount it: %w", err)
 	}
-	return nil
+	return canEndAll()
 }

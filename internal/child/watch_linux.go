@@ -112,13 +112,16 @@ func (g *guard) mourn(status unix.WaitStatus) {
 	}
 }
 
-// signal sends a signal to all that descends from this process. Who has been missed is found in the next round.
+// signal sends a signal to all that descends from this process. Who has been missed is found in the next round, if
+// there is one. Nobody gets SIGTERM twice: to many programs the second one says that there is no time to end in order.
 func (g *guard) signal(s unix.Signal) {
-	if g.group != 0 && !g.ended {
-		_ = unix.Kill(-g.group, s) // first, as reading the table takes a while
+	running := g.group != 0 && !g.ended
+	if running && s == unix.SIGKILL {
+		_ = unix.Kill(-g.group, s) // at once, as reading the table takes a while
 	}
-	// Without a table there is no more to be done: New has looked whether there is one.
-	_ = signalDescendants(os.Getpid(), g.group, s)
+	if _, err := signalDescendants(os.Getpid(), g.group, s); err != nil && running {
+		_ = unix.Kill(-g.group, s) // without a table there is no more to be done: New has looked whether there is one
+	}
 }
 
 // tell fails if the replica is gone, of which the orders' end tells.

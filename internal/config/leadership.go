@@ -43,6 +43,6 @@ func (p *parser) checkRoot(place Place, leadership *object) {
 	leads := func(r Role) bool { return r.Name == root && r.Lead != nil }
 	if !slices.ContainsFunc(p.config.Roles, leads) {
 		p.reportFields(place, field.ErrorList{field.Invalid(leadership.path.Child("root"), root,
-			"there is no leadership role of this name: name one of spec.roles")})
+			"there is no leadership role of this name: name a role that has the field leadership")})
 	}
 }

@@ -96,7 +96,7 @@ func (p *parser) checkShardNames() {
 			named := p.names[role.Name]
 			p.problems = append(p.problems, Problem{Place: named.place, Field: named.field, Detail: fmt.Sprintf(
 				"Duplicate value: %q: it is the name of the shard of a type too, which %s decorates (%s): rename the role",
-				role.Name, of.field, of.place.inFile())})
+				role.Name, strings.TrimSuffix(of.field, ".buckets"), of.place.inFile())})
 		}
 	}
 }

@@ -235,6 +235,10 @@ func TestRolesThatAreRefused(t *testing.T) {
 			head + "  roles:\n  - {name: pods, leadership: {}}\n---\n" + strings.NewReplacer("example.com/v1", "v1", "resource: gadgets", "resource: pods").Replace(gadgets),
 			[]string{r + `.name: Duplicate value: "pods": it is the name of the shard of a type too, which spec.resources decorates (document 2, line 7): rename the role`},
 		},
+		"the name of the shard of another role's type": {
+			head + strings.NewReplacer("example.com/v1", "v1", "resource: widgets", "resource: pods").Replace(widgets) + "  - {name: pods, leadership: {}}\n",
+			[]string{`demo.yaml:1: document 1: spec.roles[1].name: Duplicate value: "pods": it is the name of the shard of a type too, which spec.roles[0] decorates (document 1, line 1): rename the role`},
+		},
 		"unknown fields": {
 			oneRole("leadership: {grace: 1s, ack: true}\nreadiness: {pod: {name: p}, period: 1s}"),
 			[]string{
@@ -355,7 +359,7 @@ func TestRolesThatAreRefused(t *testing.T) {
 		},
 		"a root that is no leadership": {
 			oneRole("exec: {command: [importer]}", `leadership: {root: r}`),
-			[]string{`demo.yaml:1: document 1: spec.leadership.root: Invalid value: "r": there is no leadership role of this name: name one of spec.roles`},
+			[]string{`demo.yaml:1: document 1: spec.leadership.root: Invalid value: "r": there is no leadership role of this name: name a role that has the field leadership`},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -206,7 +206,7 @@ func validateTimeout(timeout string, path *field.Path) field.ErrorList {
 	case err != nil:
 		return field.ErrorList{field.Invalid(path, timeout, "is not a duration: use a number with a unit, for example 10s or 1m30s")}
 	case d <= 0 || d > MaxTimeout:
-		return field.ErrorList{field.Invalid(path, timeout, fmt.Sprintf("must be more than 0 and at most %s; leave it out for %s", MaxTimeout, DefaultTimeout))}
+		return field.ErrorList{field.Invalid(path, timeout, fmt.Sprintf("must be more than 0 and at most %s; leave it out for the default", MaxTimeout))}
 	}
 	return nil
 }

@@ -60,7 +60,7 @@ func TestValidate(t *testing.T) {
 		},
 		{
 			"timeout zero", webhook(Webhook{URL: "http://hook", Timeout: "0s"}),
-			`h.webhook.timeout: Invalid value: "0s": must be more than 0 and at most 1h0m0s; leave it out for 10s`,
+			`h.webhook.timeout: Invalid value: "0s": must be more than 0 and at most 1h0m0s; leave it out for the default`,
 		},
 		{
 			"timeout without unit", webhook(Webhook{URL: "http://hook", Timeout: "10"}),
@@ -68,7 +68,7 @@ func TestValidate(t *testing.T) {
 		},
 		{
 			"timeout too long", program(Exec{Command: []string{"sync"}, Timeout: "2h"}),
-			`h.exec.timeout: Invalid value: "2h": must be more than 0 and at most 1h0m0s; leave it out for 10s`,
+			`h.exec.timeout: Invalid value: "2h": must be more than 0 and at most 1h0m0s; leave it out for the default`,
 		},
 		{
 			"unmarshall mode", webhook(Webhook{URL: "http://hook", ResponseUnMarshallMode: "lax"}),

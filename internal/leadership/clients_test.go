@@ -63,7 +63,7 @@ func (l *lockedBuffer) String() string {
 
 // runClient runs a client of the examples on a role that waits for acknowledgements, with a
 // grace that is longer than what any of them takes.
-func runClient(t *testing.T, client, job string) *program {
+func runClient(t *testing.T, client string, command ...string) *program {
 	t.Helper()
 	needs := map[string][]string{"leader.sh": {"sh", "curl"}, "leader.py": {"python3"}}[client]
 	for _, tool := range needs {
@@ -77,7 +77,7 @@ func runClient(t *testing.T, client, job string) *program {
 	f := newFixture(t, Role{Name: "leader", Kind: Leadership, Grace: 40 * time.Second, Acknowledge: true})
 	f.run(t)
 	p := &program{fixture: f, proxy: newProxy(t, f.addr), log: filepath.Join(t.TempDir(), "log"), said: &lockedBuffer{}}
-	p.cmd = exec.Command(needs[0], filepath.Join(clientsDir, client), "leader", "sh", "-c", job)
+	p.cmd = exec.Command(needs[0], append([]string{filepath.Join(clientsDir, client), "leader"}, command...)...)
 	p.cmd.Env = append(os.Environ(), "SHARDCTL_URL="+p.proxy.url(), "LOG="+p.log, "STOP_SECONDS=1", "PYTHONDONTWRITEBYTECODE=1")
 	p.cmd.Stderr = p.said
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -144,7 +144,7 @@ func forEachClient(t *testing.T, test func(t *testing.T, client string)) {
 
 func TestClientRunsItsJobWhileTheRoleIsGranted(t *testing.T) {
 	forEachClient(t, func(t *testing.T, client string) {
-		p := runClient(t, client, job)
+		p := runClient(t, client, "sh", "-c", job)
 		for _, epoch := range []int32{5, 7} {
 			d := p.lead(t, "leader", epoch)
 			p.await(t, "a start", func() bool { return strings.HasSuffix(p.written(), fmt.Sprintf("start %d\n", epoch)) })
@@ -163,7 +163,7 @@ func TestClientRunsItsJobWhileTheRoleIsGranted(t *testing.T) {
 
 func TestClientTakesACutForTheEnd(t *testing.T) {
 	forEachClient(t, func(t *testing.T, client string) {
-		p := runClient(t, client, job)
+		p := runClient(t, client, "sh", "-c", job)
 		d := p.lead(t, "leader", 5)
 		p.does(t, "start 5")
 		p.proxy.cut()
@@ -177,7 +177,7 @@ func TestClientTakesACutForTheEnd(t *testing.T) {
 
 func TestClientTakesSilenceForTheEnd(t *testing.T) {
 	forEachClient(t, func(t *testing.T, client string) {
-		p := runClient(t, client, job)
+		p := runClient(t, client, "sh", "-c", job)
 		p.lead(t, "leader", 5)
 		p.does(t, "start 5")
 		p.proxy.freeze(true)
@@ -190,7 +190,7 @@ func TestClientTakesSilenceForTheEnd(t *testing.T) {
 
 func TestClientStopsItsJobWhenItEnds(t *testing.T) {
 	forEachClient(t, func(t *testing.T, client string) {
-		p := runClient(t, client, job)
+		p := runClient(t, client, "sh", "-c", job)
 		p.lead(t, "leader", 5)
 		p.does(t, "start 5")
 		p.end(t)
@@ -200,7 +200,7 @@ func TestClientStopsItsJobWhenItEnds(t *testing.T) {
 
 func TestClientKillsAJobThatDoesNotEnd(t *testing.T) {
 	forEachClient(t, func(t *testing.T, client string) {
-		p := runClient(t, client, stubborn)
+		p := runClient(t, client, "sh", "-c", stubborn)
 		d := p.lead(t, "leader", 5)
 		p.does(t, "start 5")
 		d.stop(errHandOver)
@@ -222,7 +222,7 @@ func (p *program) noSignOfLife(t *testing.T) {
 // TestJobHasEndedBeforeItsTerm: the shardctl beside the client is stopped, and cannot say so.
 func TestJobHasEndedBeforeItsTerm(t *testing.T) {
 	t.Parallel()
-	p := runClient(t, "leader.py", stubborn)
+	p := runClient(t, "leader.py", "sh", "-c", stubborn)
 	term := newFakeTerm(5, 3*time.Second)
 	p.leads("leader", self, 5)
 	p.leadUnseen(t, "leader", term)
@@ -234,13 +234,18 @@ func TestJobHasEndedBeforeItsTerm(t *testing.T) {
 
 func TestClientGivesTheRoleUpIfItsJobEnds(t *testing.T) {
 	t.Parallel()
-	p := runClient(t, "leader.py", brief)
-	d := p.lead(t, "leader", 5)
-	p.await(t, "it to yield", func() bool {
-		p.fakeGroup.mu.Lock()
-		defer p.fakeGroup.mu.Unlock()
-		return len(p.yields) == 1
-	})
-	d.stop(errHandOver)
-	p.does(t, "start 5")
+	for name, command := range map[string][]string{"ends": {"sh", "-c", brief}, "cannot be started": {"/no/such/command"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := runClient(t, "leader.py", command...)
+			d := p.lead(t, "leader", 5)
+			p.await(t, "it to yield", func() bool {
+				p.fakeGroup.mu.Lock()
+				defer p.fakeGroup.mu.Unlock()
+				return len(p.yields) > 0
+			})
+			d.stop(errHandOver)
+			p.await(t, "the role to be given away", func() bool { return d.returned(t) })
+		})
+	}
 }

@@ -420,6 +420,7 @@ type reader struct {
 	last    string
 	blocked chan struct{} // what every write waits for, if set
 	err     error         // what a write returns
+	meets   func()        // what comes about before anything is sent, if set
 }
 
 // open opens a stream, and returns when it has said what there is to say. Before it runs,
@@ -468,6 +469,15 @@ func (r *reader) Write(p []byte) (int, error) {
 		return 0, r.err
 	}
 	return r.body.Write(p)
+}
+
+// SetReadDeadline is what [http.ResponseController] looks for. A stream lifts the deadline
+// when it has found out where it begins.
+func (r *reader) SetReadDeadline(time.Time) error {
+	if r.meets != nil {
+		r.meets()
+	}
+	return nil
 }
 
 // FlushError is what [http.ResponseController] looks for.

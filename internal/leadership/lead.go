@@ -15,8 +15,8 @@ import (
 // It is shown within milliseconds by the very watch without which no term stays valid.
 const sightTimeout = time.Second
 
-// removedGrace is that of a role which the configuration has no more.
-const removedGrace = 2 * time.Second
+// unknownGrace is that of a role which is granted while it is being removed from the configuration.
+const unknownGrace = 2 * time.Second
 
 // Lead is the work of a leadership role: it tells programs that the role is granted to this
 // replica, and, with the first word of the end of its term, that it is revoked. It returns
@@ -32,16 +32,17 @@ func (e *Endpoint) Lead(role string) func(ctx context.Context) error {
 		if !ok {
 			return fmt.Errorf("role %s: the context has no term: run it as a role of the group", role)
 		}
+		how, ok := e.role(role)
+		if !ok {
+			how.Grace = unknownGrace
+		}
 		e.journal.awaitSight(ctx, role, term)
 		g := e.journal.grant(ctx, role, term)
 		<-ctx.Done()
 		if g == nil {
 			return nil // nobody was told
 		}
-		how, ok := e.role(role)
-		if !ok { // that may be why this ends
-			how.Grace = removedGrace
-		}
+		how = e.atTheEnd(role, how)
 		last := end{why: context.Cause(ctx).Error(), grace: how.Grace, acknowledge: how.Acknowledge}
 		if term.Remaining() <= 0 { // the shard is lost: nothing is kept for anybody
 			last.grace, last.acknowledge = 0, false
@@ -52,6 +53,17 @@ func (e *Endpoint) Lead(role string) func(ctx context.Context) error {
 		}
 		return nil
 	}
+}
+
+// atTheEnd is a role as its end goes by: as it is configured now, unless that has it no more, or
+// as another kind, which may be why it ends. Then its programs have the time that they counted on,
+// but cannot say that they have stopped: nothing of that name takes it in.
+func (e *Endpoint) atTheEnd(role string, was Role) Role {
+	if now, ok := e.role(role); ok && now.Kind == Leadership {
+		return now
+	}
+	was.Acknowledge = false
+	return was
 }
 
 // awaitStopped tells whether a program says within the grace that it has stopped.

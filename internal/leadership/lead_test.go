@@ -176,23 +176,37 @@ func TestWhatIsLostIsNotKept(t *testing.T) {
 	})
 }
 
-func TestWhatWasRemovedIsKeptForAGrace(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := watched(t, leaderRole())
-		d := f.lead(t, "leader", 5)
-		synctest.Wait()
-		f.configure()
-		d.stop(errHandOver)
-		synctest.Wait()
-		if d.returned(t) {
-			t.Fatal("the role may be given away before the grace is over")
-		}
-		time.Sleep(removedGrace)
-		synctest.Wait()
-		if !d.returned(t) {
-			t.Fatal("the role is kept though the grace is over")
-		}
-	})
+func TestWhatIsNoLeadershipRoleAnyMoreIsKeptForItsGrace(t *testing.T) {
+	for name, now := range map[string][]Role{"removed": nil, "of another kind": {{Name: "leader", Kind: Exec}}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				role := acknowledged()
+				role.Grace = 7 * time.Second
+				f := watched(t, role)
+				s := f.open(t, "", "")
+				d := f.lead(t, "leader", 5)
+				synctest.Wait()
+				f.configure(now...)
+				d.stop(errHandOver)
+				synctest.Wait()
+				messages := s.messages()
+				got := decode[revokedMessage](t, messages[len(messages)-1].data)
+				if want := (revokedMessage{Role: "leader", Epoch: 5, Reason: errHandOver.Error(), GraceSeconds: 7}); got != want {
+					t.Errorf("got %+v, want %+v", got, want)
+				}
+				time.Sleep(role.Grace - time.Millisecond)
+				synctest.Wait()
+				if d.returned(t) {
+					t.Fatal("the role may be given away before the grace is over")
+				}
+				time.Sleep(time.Millisecond)
+				synctest.Wait()
+				if !d.returned(t) {
+					t.Fatal("the role is kept though the grace is over")
+				}
+			})
+		})
+	}
 }
 
 func TestGrantWaitsForTheWatch(t *testing.T) {

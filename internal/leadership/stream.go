@@ -79,22 +79,29 @@ type stream struct {
 	control  *http.ResponseController
 	roles    []string // of interest; none: all
 
-	at    uint64 // the event that was sent last
-	owed  bool   // a snapshot is to be sent, after what was missed
-	reset bool   // what was missed is not known any more
-	out   bytes.Buffer
+	at   uint64 // the event that was sent last
+	owed bool   // a snapshot is to be sent, after what was missed
+	out  bytes.Buffer
 }
 
 // start finds out where the stream begins. A reader that comes back gets what it has
 // missed, and then a snapshot too: it has stopped when it was cut, and has to learn that
 // what was granted before still is.
 func (s *stream) start(id string) {
-	s.owed = true
+	fmt.Fprintf(&s.out, "retry: %d\n\n", reconnectAfter.Milliseconds())
 	if at, ok := s.endpoint.journal.position(id); ok {
-		s.at = at
+		s.at, s.owed = at, true
 		return
 	}
-	s.at, s.reset = s.endpoint.journal.look().number, id != ""
+	s.startOver(id != "")
+}
+
+// startOver tells how everything stands, before anything else, and goes on from there. It
+// is a reset if what the reader has missed is not known any more.
+func (s *stream) startOver(reset bool) {
+	v := s.endpoint.journal.look()
+	s.at, s.owed = v.number, false
+	s.putSnapshot(v, reset)
 }
 
 // follow sends what there is until the reader is gone, which is no error, or the journal is
@@ -104,7 +111,6 @@ func (s *stream) follow(ctx context.Context) error {
 	if err := s.control.SetReadDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return fmt.Errorf("lifting the limit of reading: %w", err)
 	}
-	fmt.Fprintf(&s.out, "retry: %d\n\n", reconnectAfter.Milliseconds())
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
 	for {
@@ -132,8 +138,7 @@ func (s *stream) follow(ctx context.Context) error {
 // put prepares what is on a page.
 func (s *stream) put(p page) {
 	if p.forgotten {
-		s.owed, s.reset = true, true
-		s.at = s.endpoint.journal.look().number
+		s.startOver(true)
 		return
 	}
 	for _, e := range p.events {
@@ -143,11 +148,15 @@ func (s *stream) put(p page) {
 		}
 	}
 	if p.view != nil {
-		s.putMessage(eventSnapshot, snapshotMessage{
-			Reset: s.reset, rolesMessage: s.endpoint.rolesNow(p.view, s.roles), membersMessage: s.endpoint.membersNow(p.view),
-		})
-		s.owed, s.reset = false, false
+		s.putSnapshot(p.view, false)
+		s.owed = false
 	}
+}
+
+func (s *stream) putSnapshot(v *view, reset bool) {
+	s.putMessage(eventSnapshot, snapshotMessage{
+		Reset: reset, rolesMessage: s.endpoint.rolesNow(v, s.roles), membersMessage: s.endpoint.membersNow(v),
+	})
 }
 
 func (s *stream) putEvent(e event) {
@@ -177,8 +186,11 @@ func (s *stream) putHeartbeat() {
 	v := s.endpoint.journal.look()
 	for _, role := range slices.Sorted(maps.Keys(v.grants)) {
 		g := v.grants[role]
-		if (event{role: role}).concerns(s.roles) && g.number <= s.at && g.leading() {
-			m.Roles = append(m.Roles, validRoleMessage{Role: role, Epoch: g.term.Epoch(), validity: validityOf(g.term)})
+		if !(event{role: role}).concerns(s.roles) || g.number > s.at || !g.leading() {
+			continue
+		}
+		if v := validityOf(g.term); v.ForSeconds > 0 { // it may have ended since
+			m.Roles = append(m.Roles, validRoleMessage{Role: role, Epoch: g.term.Epoch(), validity: v})
 		}
 	}
 	if len(m.Roles) > 0 {

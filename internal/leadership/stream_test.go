@@ -34,6 +34,16 @@ func TestStreamBeginsWithASnapshot(t *testing.T) {
 	})
 }
 
+func TestNothingComesBeforeTheFirstSnapshot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := watched(t, leaderRole())
+		f.leads("leader", other, 4)
+		synctest.Wait()
+		s := f.open(t, "", "", func(r *reader) { r.meets = func() { f.leads("leader", other, 5) } })
+		expect(t, s.got(t), "snapshot: leader=b@4", "leader leader=b@5")
+	})
+}
+
 func TestStreamOfSomeRoles(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := watched(t, leaderRole(), scheduleRole())

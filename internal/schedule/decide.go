@@ -16,6 +16,12 @@ func (m *Machine) decide() {
 	if m.draining || m.sent != "" {
 		return
 	}
+	if m.unsaved { // a run that is begun, and dies, must be known to whoever is next
+		if !m.now.Before(m.noteAt()) {
+			m.enter(Claim{})
+		}
+		return
+	}
 	m.repeat()
 	tick := m.due()
 	switch {

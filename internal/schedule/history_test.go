@@ -396,7 +396,7 @@ func (h *history) start(f Firing) {
 		h.violatedf("%s was started %d times", f.Key, h.started[f.Key])
 	}
 	r, err := Decode(h.ledger)
-	if err != nil || !f.Repeated && !r.Claimed.Tick.Equal(f.Scheduled) {
+	if err != nil || !f.Repeated && !r.Claimed.Tick.Equal(f.Scheduled) || f.Repeated && !slices.ContainsFunc(r.Unfinished, f.Scheduled.Equal) {
 		h.violatedf("%s was started, but on record is %s", f.Key, h.ledger)
 	}
 	for _, tick := range r.Unfinished {

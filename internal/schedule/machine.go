@@ -41,6 +41,7 @@ type Machine struct {
 	doubt    Claim     // one to be started at least once that may be on record; zero if there is none
 	changed  time.Time // since when rec is not what is on record; zero if it is
 	urgent   bool      // that is not to wait for a claim to take it along
+	unsaved  bool      // what is unfinished may not be on record yet
 	failures int       // entries that failed since the last that did not
 	again    time.Time // when the next may be tried
 
@@ -129,6 +130,7 @@ func (m *Machine) begin() {
 	if m.spec.Delivery == AtMostOnce {
 		m.giveUp()
 	}
+	m.unsaved = m.term.Unsaved && len(m.rec.Unfinished) > 0
 }
 
 // giveUp notes that it will never be known what became of the last claim, if the term in
@@ -166,7 +168,7 @@ func (m *Machine) entered(ok bool) {
 		m.change(true)
 		return
 	}
-	m.failures, m.again = 0, time.Time{}
+	m.failures, m.again, m.unsaved = 0, time.Time{}, false
 	if !claim.Tick.IsZero() {
 		m.claimed(claim)
 	}

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
+
 	"github.com/shardctl/shardctl/pkg/lease"
 )
 
@@ -92,11 +94,71 @@ func TestChecksFindWhatIsWrong(t *testing.T) {
 			holder.end(mine)
 			holder.tenures[keyOf(mine)].checkSent(object{key: "s1-1"})
 		}},
+		{"begun with something else than the last term left", "ledger", func(w *World, holder, other *Replica) {
+			mine := term(holder)
+			mine.Identity, mine.Epoch, mine.Ledger = other.Identity, mine.Epoch+1, "something else"
+			w.checkLedger(other, lease.Granted{Term: mine})
+		}},
+		{"begun with less than was confirmed", "ledger", func(w *World, holder, other *Replica) {
+			mine := term(holder)
+			holder.Deliver(lease.Enter{ID: 1, Term: mine, Text: "on record"})
+			w.Run(time.Second)
+			mine.Identity, mine.Epoch = other.Identity, mine.Epoch+1
+			w.checkLedger(other, lease.Granted{Term: mine})
+		}},
+		{"an entry confirmed that is not on record", "ledger", func(w *World, holder, _ *Replica) {
+			w.noteLedger(holder, lease.Enter{ID: 1, Term: term(holder), Text: "never sent"})
+			w.checkLedger(holder, lease.Entered{ID: 1, OK: true})
+		}},
+		{"an entry answered twice", "ledger", func(w *World, holder, _ *Replica) {
+			w.noteLedger(holder, lease.Enter{ID: 1, Term: term(holder), Text: "never sent"})
+			w.checkLedger(holder, lease.Entered{ID: 1})
+			w.checkLedger(holder, lease.Entered{ID: 1})
+		}},
+		{"an entry that is never answered", "ledger", func(w *World, holder, _ *Replica) {
+			w.noteLedger(holder, lease.Enter{ID: 1, Term: term(holder), Text: "never sent"})
+			w.checkAnswered()
+		}},
+		{"a ledger written by one that does not hold the shard", "ledger", func(w *World, _, other *Replica) {
+			w.writing = other
+			w.Server.Edit(lease.ShardLeaseName(Group, "s1"), func(l *coordinationv1.Lease) { l.Annotations[lease.AnnotationLedger] = "mine" })
+		}},
+		{"given away without the last word", "ledger", func(w *World, holder, other *Replica) {
+			last := "the last word"
+			w.noteLedger(holder, lease.Drained{Term: term(holder), Ledger: &last})
+			w.checkLedger(holder, lease.Passed{Term: term(holder)})
+			w.writing = holder
+			op := giveAway(w, other.Identity, 2)
+			w.Server.Do(op)
+		}},
+		{"a Lease made anew without what was seen of the last", "ledger", func(w *World, holder, other *Replica) {
+			holder.Deliver(lease.Enter{ID: 1, Term: term(holder), Text: "on record"})
+			w.Run(time.Second)
+			l := w.Server.Lease(lease.ShardLeaseName(Group, "s1")).DeepCopy()
+			w.Server.Remove(l.Name)
+			delete(l.Annotations, lease.AnnotationLedger)
+			w.writing = other
+			w.Server.Create(l)
+		}},
+		{"a term of a family that is declined", "declined", func(w *World, holder, _ *Replica) {
+			holder.declines = map[string]lease.Cause{"s1": lease.CauseUnfit}
+			w.checkReluctance(holder, lease.Granted{Term: term(holder)})
+		}},
+		{"moved for balance while it is busy", "declined", func(w *World, holder, _ *Replica) {
+			holder.busy = map[string]bool{"s1": true}
+			w.checkReluctance(holder, lease.Revoked{Term: term(holder), Graceful: true, Cause: lease.CauseBalance})
+		}},
+		{"given to one that declines", "successor", func(w *World, holder, other *Replica) {
+			other.decline("s1", lease.CauseUnfit)
+			w.Run(time.Minute)
+			w.checkGives(holder, lease.Revoked{Term: term(holder), Graceful: true, Successor: other.Identity})
+		}},
 		{"left while it holds a shard", "leaving", func(_ *World, holder, _ *Replica) { holder.do(lease.Left{}) }},
 		{"a machine that panics", "panic", func(_ *World, holder, _ *Replica) { holder.Deliver(lease.Observed{}) }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			w := New(1, lease.Default, "s1")
+			w.ledgers = true
 			w.InstallLayout()
 			holder, other := w.Start("a"), w.Start("b")
 			w.Run(5 * time.Second)

@@ -14,7 +14,9 @@
 //
 // Most histories have objects ([WorkCounts]), which users change, and which the
 // holders of the shards reconcile: through caches with faults of their own, by
-// the machine of internal/work that ships.
+// the machine of internal/work that ships. In some the work has something on record
+// ([LedgerCounts]), and in some one family is a schedule ([ScheduleCounts]), driven by
+// the machine of internal/schedule that ships.
 //
 // # What it checks
 //
@@ -27,7 +29,7 @@
 // most one request is under way on a Lease, and no update without its
 // resourceVersion; nobody is busier than it should be. After the faults have
 // healed: every shard is held again in time (G5), shares are even (G6), and a
-// stable group moves nothing and sends heartbeats only.
+// stable group moves nothing and sends heartbeats only, and what its schedules enter.
 //
 // Of the work: a reconcile starts only within the validity of a term that takes
 // keys, with a complete cache, and is the only one of its key in the process; a
@@ -37,6 +39,11 @@
 // answered, or have gone unanswered for the drain's time-out (R13). After the
 // faults have healed: every object is reconciled as it was last changed, or later
 // (G4), deleted ones where a finalizer holds them.
+//
+// Of what is on record: a term begins with what the last one had entered, or with
+// something newer of that one; nobody else writes it, and nobody forgets it who has seen
+// it. Of schedules: a tick is started only once its claim is on record, in that very
+// term, and once, or again only where it may be; what comes to nothing is accounted for.
 //
 // In some histories the clocks are further apart than the stated bound (R8):
 // there two holders are possible, and counted.

@@ -13,7 +13,8 @@ import (
 )
 
 // duty is the schedule of one term: the machine that ships, and what pkg/shard is around
-// it. Its process may be killed or paused before each effect.
+// it, in a goroutine of its own: what the election decides is carried out before the duty
+// learns of it. Its process may be killed or paused before each effect.
 type duty struct {
 	t       *tenure
 	s       *schedules
@@ -24,6 +25,7 @@ type duty struct {
 	owed    int // events that come when the process goes on
 
 	draining bool // it was told to end
+	told     bool // and so was the machine
 	cut      bool // the contexts of its runs are cancelled
 	returned bool
 	entry    string // the one under way
@@ -36,10 +38,9 @@ type duty struct {
 // run is one under way.
 type run struct {
 	schedule.Firing
-	// cancelled: its context is; replaced: for the next tick to take its place.
-	cancelled, replaced bool
-	fails               bool
-	over                bool
+	// cancelled: its context is; replaced: for the next tick to take its place. over: it
+	// has returned, or could not begin.
+	cancelled, replaced, fails, over bool
 }
 
 // lookAgain is how often a schedule looks at the wall clock, as in pkg/shard.
@@ -54,7 +55,7 @@ func (w *tenure) beginDuty() {
 	})
 	w.duty = d
 	w.r.at(w.held.validity.end(), d.lapse)
-	d.post(schedule.Tick{})
+	w.r.after(0, func() { d.post(schedule.Tick{}) })
 }
 
 // lapse cancels everything once the validity has passed, whether or not anybody says so.
@@ -134,6 +135,8 @@ func (d *duty) step(ev schedule.Event) {
 		}
 	case schedule.Ended:
 		delete(d.runs, ev.Key)
+	case schedule.Drain:
+		d.told = true
 	default:
 	}
 	now := d.t.r.wallClock()
@@ -185,8 +188,12 @@ func (d *duty) carryOut(e schedule.Effect) {
 		d.start(e.Firing)
 	case schedule.Stop:
 		r.w.logf(r.Name, "stops %s", e.Key)
-		d.runs[e.Key].replaced = true
-		d.interrupt(d.runs[e.Key])
+		one := d.runs[e.Key]
+		one.replaced = true
+		if one.over {
+			d.s.ended(one) // it could not begin any more, and is not repeated either
+		}
+		d.interrupt(one)
 	case schedule.Skipped:
 		r.w.logf(r.Name, "passes over %d up to %s: %s", e.Count, e.Scheduled.Format(time.TimeOnly), e.Reason)
 		d.s.skipped(e)
@@ -198,12 +205,18 @@ func (d *duty) carryOut(e schedule.Effect) {
 func (r *Replica) entered(e lease.Entered) {
 	d := r.entering[e.ID]
 	delete(r.entering, e.ID)
-	if d == nil || d.entering != e.ID {
+	if d != nil {
+		r.after(0, func() { d.answered(e) })
+	}
+}
+
+func (d *duty) answered(e lease.Entered) {
+	if d.entering != e.ID {
 		return // it was given up
 	}
 	d.entering = 0
 	if e.OK && !d.claims(d.entry) {
-		d.s.disturb(r, afterNote)
+		d.s.disturb(d.t.r, afterNote)
 	}
 	d.postAwake(schedule.Entered{OK: e.OK})
 }

@@ -138,8 +138,8 @@ func (w *World) checkLedger(r *Replica, effect lease.Effect) {
 }
 
 // checkBeginsWith says that a term begins with what the last one had entered last, or
-// with something that that one wanted on record after it: nothing older, and nothing of
-// any earlier term.
+// with something newer which that one wanted on record: nothing older, and nothing of any
+// earlier term.
 func (w *World) checkBeginsWith(r *Replica, t lease.Term) {
 	b := w.book(t.Shard)
 	allowed := slices.Clone(b.texts[b.confirmed:])

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/shardctl/shardctl/pkg/lease"
 )
@@ -50,15 +51,27 @@ func (s *saw) sees(ev lease.Event) {
 
 func (s *saw) see(l *coordinationv1.Lease) {
 	rv, text := parseRV(l.ResourceVersion), l.Annotations[lease.AnnotationLedger]
+	if brought := broughtFrom(l); brought > 0 {
+		rv = brought
+	}
 	if text != "" && rv > s.texts[l.Name].rv {
 		s.texts[l.Name] = seen{rv, text}
 	}
 }
 
+// broughtFrom is as of when the ledger of a Lease that was never claimed is, if a replica
+// has brought it there from an earlier one; else 0.
+func broughtFrom(l *coordinationv1.Lease) uint64 {
+	if lease.DecodeShard(l).Claimed {
+		return 0
+	}
+	return parseRV(l.Annotations[lease.AnnotationLedgerAsOf])
+}
+
 // checkLedgerWrite says who may change the ledger of a shard: the term that the Lease
 // names, and whoever brings back what a deleted Lease said. What a hand writes, it may.
 func (w *World) checkLedgerWrite(c Change) {
-	if w.Checks.beyond || !w.ledgers {
+	if w.Checks.beyond || !w.ledgers || c.renews() {
 		return
 	}
 	name := c.name()
@@ -72,21 +85,33 @@ func (w *World) checkLedgerWrite(c Change) {
 		switch was := lease.DecodeShard(c.Before); {
 		case was.Claimed:
 			b.left, b.owed = was.Ledger, was.Ledger
-		case was.Ledger != "":
-			b.owed = was.Ledger // of a backup, or brought by whoever made it
+		case was.Ledger != "" && (b.owed == "" || broughtFrom(c.Before) == 0):
+			b.owed = was.Ledger // of a backup
 		}
 	case r == nil:
 	case c.Before == nil:
 		w.checkMadeAnew(r, b, lease.DecodeShard(c.After))
 	default:
 		was, is := lease.DecodeShard(c.Before), lease.DecodeShard(c.After)
-		w.checkChangedBy(r, b, was, is)
+		w.checkChangedBy(r, b, was, is, broughtFrom(c.Before) == 0)
 		if w.scheduled(shard) && !was.Claimed && is.Claimed {
 			w.schedules.began(is, b.restarted)
-		} else if w.scheduled(shard) && was.Ledger != is.Ledger {
+		} else if w.scheduled(shard) && was.Claimed && was.Ledger != is.Ledger {
 			w.schedules.wrote(r, was, is)
 		}
 	}
+}
+
+// renews tells whether a change leaves the holder, and what is on record, as they were:
+// most do.
+func (c Change) renews() bool {
+	if c.Before == nil || c.After == nil {
+		return false
+	}
+	was, is := c.Before.Annotations, c.After.Annotations
+	return ptr.Equal(c.Before.Spec.HolderIdentity, c.After.Spec.HolderIdentity) &&
+		ptr.Equal(c.Before.Spec.LeaseTransitions, c.After.Spec.LeaseTransitions) &&
+		was[lease.AnnotationClaimed] == is[lease.AnnotationClaimed] && was[lease.AnnotationLedger] == is[lease.AnnotationLedger]
 }
 
 // name is that of the Lease which was changed.
@@ -104,11 +129,14 @@ func (w *World) checkMadeAnew(r *Replica, b *book, made lease.Shard) {
 	}
 }
 
-// checkChangedBy says so of an update by a replica.
-func (w *World) checkChangedBy(r *Replica, b *book, was, is lease.Shard) {
+// checkChangedBy says so of an update by a replica. What a hand has put on record in a
+// Lease that was never claimed stays.
+func (w *World) checkChangedBy(r *Replica, b *book, was, is lease.Shard, byHand bool) {
+	byHand = byHand && was.Ledger != ""
 	switch {
 	case !was.Claimed && is.Claimed:
-		w.checkFirstClaim(r, b, was, is)
+		w.checkFirstClaim(r, b, was, is, byHand)
+	case !was.Claimed && !byHand && is.Ledger == r.saw.texts[was.Name].text: // it has seen more than whoever made it
 	case was.UID == b.term.UID && was.Epoch == b.term.Epoch && r.isHolder(was) && (is.Holder != was.Holder || is.Epoch > was.Epoch):
 		w.checkGivenWith(r, b, was, is)
 	case was.Ledger == is.Ledger:
@@ -125,21 +153,24 @@ func (r *Replica) isHolder(s lease.Shard) bool {
 	return err == nil && holder.Replica == r.Process
 }
 
-// checkFirstClaim says that what a Lease has on record stays there when it is claimed for
-// the first time, and that it gets what its claimant has seen if it has nothing.
-func (w *World) checkFirstClaim(r *Replica, b *book, was, is lease.Shard) {
+// checkFirstClaim says that what a hand has put on record stays there when a Lease is
+// claimed for the first time, and that it gets what its claimant has seen if that is more
+// than it has.
+func (w *World) checkFirstClaim(r *Replica, b *book, was, is lease.Shard, byHand bool) {
 	known := r.saw.texts[was.Name].text
 	switch {
-	case was.Ledger != "" && is.Ledger != was.Ledger:
+	case is.Ledger == was.Ledger && (byHand || b.owed == "" || known != b.owed || is.Ledger == b.owed):
+	case byHand:
 		w.violatef(r, "ledger", "%s has %q on record, and is claimed with %q", was.Name, was.Ledger, is.Ledger)
-	case was.Ledger == "" && is.Ledger != "" && is.Ledger != known:
-		w.violatef(r, "ledger", "%s is claimed with %q; the last that was seen is %q", was.Name, is.Ledger, known)
-	case was.Ledger == "" && b.owed != "" && known == b.owed && is.Ledger != b.owed:
+	case b.owed != "" && known == b.owed && is.Ledger != b.owed:
 		w.violatef(r, "ledger", "%s is claimed with %q, and had %q on record", was.Name, is.Ledger, b.owed)
+	case is.Ledger != known:
+		w.violatef(r, "ledger", "%s is claimed with %q; the last that was seen is %q", was.Name, is.Ledger, known)
 	}
-	b.restarted = is.Ledger != b.left
+	restarted := is.Ledger != b.left
+	b.restarted = b.restarted || restarted // no term may have begun since the last time
 	switch {
-	case b.restarted:
+	case restarted:
 		w.Checks.Ledger.Lost++
 	case b.left != "":
 		w.Checks.Ledger.Carried++

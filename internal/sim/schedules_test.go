@@ -14,6 +14,9 @@ import (
 // started each way, and processes were killed at each step: no tick is started twice, and
 // none is lost that must not be.
 func TestSchedules(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes hundreds of histories")
+	}
 	counts := map[schedule.Delivery]*ScheduleCounts{schedule.AtMostOnce: {}, schedule.AtLeastOnce: {}}
 	enough := func(d schedule.Delivery) bool {
 		return counts[d].Starts >= 1000 && !slices.Contains(counts[d].Killed[:], 0)

@@ -110,8 +110,12 @@ func TestRecordTookAFamilySince(t *testing.T) {
 		since  time.Duration
 		want   bool
 	}{
-		{"s1", 0, true}, {"s1", 20 * time.Second, true}, {"s1", 21 * time.Second, false},
-		{"s2", 0, true}, {"s2", 10 * time.Second, true}, {"s2", 11 * time.Second, false},
+		{"s1", 0, true},
+		{"s1", 20 * time.Second, true},
+		{"s1", 21 * time.Second, false},
+		{"s2", 0, true},
+		{"s2", 10 * time.Second, true},
+		{"s2", 11 * time.Second, false},
 	} {
 		if got := s.takesSince(id.String(), test.family, test.since); got != test.want {
 			t.Errorf("took %s since %s: %t, want %t", test.family, test.since, got, test.want)

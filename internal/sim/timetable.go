@@ -156,6 +156,9 @@ func (tt *timetable) checkDecided(d *duty, now time.Time, e schedule.Effect) {
 			tt.violatef(r, "%s is claimed at %s, and is not the latest", at, now)
 		}
 	case schedule.Start:
+		if d.told {
+			tt.violatef(r, "%s is to be started while the shard is to be given away", e.Key)
+		}
 		if !e.Repeated && spec.Delivery == schedule.AtMostOnce && late(e.Scheduled) {
 			tt.violatef(r, "%s is started at %s, after its deadline", e.Key, now)
 		}

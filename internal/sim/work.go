@@ -128,7 +128,7 @@ func (r *Replica) endWork(t lease.Term, graceful bool) {
 	}
 	if w.duty != nil {
 		r.Work[keyOf(t)] = true
-		w.duty.drain(graceful)
+		r.after(0, func() { w.duty.drain(graceful) })
 		return
 	}
 	if !graceful {

@@ -30,7 +30,7 @@ func (s Status) Print(w io.Writer, wide bool, now time.Time) error {
 		if m.Problem != "" {
 			fmt.Fprintf(w, "Problem of %s: %s\n", m.Pod, m.Problem)
 		}
-		if len(m.Declines) > 0 {
+		if m.Current() && len(m.Declines) > 0 {
 			fmt.Fprintf(w, "Not taken by %s: %s\n", m.Pod, m.declines())
 		}
 	}

@@ -5,6 +5,7 @@ package status
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/shardctl/shardctl/internal/schedule"
@@ -136,11 +137,19 @@ func (s Shard) done() (what, at string) {
 		return "", ""
 	case s.Schedule.State == Running:
 		return "started", s.Schedule.ClaimedAt
+	case s.Schedule.State == Unknown && s.repeats():
+		return "repeated", s.Schedule.ClaimedAt
 	case s.Schedule.State == Unknown:
 		return "lost", s.Schedule.ClaimedAt
 	default:
 		return s.Schedule.Last.Outcome, s.Schedule.Last.Ended
 	}
+}
+
+// repeats says whether somebody holds the shard who starts the tick that was claimed last
+// again. That takes no claim, so nothing else tells that it is under way.
+func (s Shard) repeats() bool {
+	return s.State.Active() && slices.Contains(s.Schedule.Unfinished, s.Schedule.Claimed)
 }
 
 // workChange is the line, if any, for something that was done between two looks.

@@ -19,6 +19,7 @@ const (
 	goesOn    = `{"kind":"schedule","claimed":{"tick":"2026-11-20T11:55:00Z","at":"2026-11-20T11:55:00.01Z","epoch":3}}`
 	notYet    = `{"kind":"schedule","since":"2026-11-20T11:00:00Z"}`
 	toRepeat  = `{"kind":"schedule","claimed":{"tick":"2026-11-20T11:55:00Z","at":"2026-11-20T11:55:00Z","epoch":2},"unfinished":["2026-11-20T11:55:00Z"]}`
+	toLose    = `{"kind":"schedule","claimed":{"tick":"2026-11-20T11:55:00Z","at":"2026-11-20T11:55:00Z","epoch":2}}`
 	succeeded = `{"kind":"schedule","claimed":{"tick":"2026-11-20T11:58:00Z","at":"2026-11-20T11:58:00Z","epoch":3},"last":{"tick":"2026-11-20T11:58:00Z","started":"2026-11-20T11:58:00Z","ended":"2026-11-20T11:58:01Z","epoch":3,"outcome":"succeeded"}}`
 	exited    = `{"kind":"exec","exitCode":3,"at":"2026-11-20T11:58:00Z","pod":"ann-1","restarts":2,"tail":["no paper","gi\u001b[2Jving up"]}`
 	killed    = `{"kind":"exec","exitCode":-1,"signal":"killed","stopped":true,"at":"2026-11-20T11:58:00Z","restarts":0}`
@@ -35,7 +36,8 @@ func TestLastIsWhatTheLedgerSays(t *testing.T) {
 		{"a run that has failed", hasFailed, KindSchedule, "failed, 4m ago"},
 		{"a run that has succeeded", succeeded, KindSchedule, "succeeded, 119s ago"},
 		{"a run that goes on", goesOn, KindSchedule, "started, 5m ago"},
-		{"a run of a holder that was lost", toRepeat, KindSchedule, "lost, 5m ago"},
+		{"a run of a holder that was lost", toLose, KindSchedule, "lost, 5m ago"},
+		{"a run of a holder that was lost, which is repeated", toRepeat, KindSchedule, "repeated, 5m ago"},
 		{"no run yet", notYet, KindSchedule, ""},
 		{"a program that has ended", exited, KindExec, "exit code 3, 2m ago"},
 		{"a program that was stopped", killed, KindExec, "stopped, 2m ago"},
@@ -153,7 +155,8 @@ Skipped by nightly: 2 runs, the last one due 2026-11-20T11:50:00Z: deadline
 func TestWorkInFull(t *testing.T) {
 	for _, tc := range []struct{ name, ledger, want string }{
 		{"a run that goes on", goesOn, "Newest run of a, due 2026-11-20T11:55:00Z: started"},
-		{"a run that was lost", toRepeat, "Newest run of a, due 2026-11-20T11:55:00Z: lost | Runs of a that are started again unless they end: 2026-11-20T11:55:00Z"},
+		{"a run that was lost", toLose, "Newest run of a, due 2026-11-20T11:55:00Z: lost"},
+		{"a run that is repeated", toRepeat, "Newest run of a, due 2026-11-20T11:55:00Z: repeated | Runs of a that are started again unless they end: 2026-11-20T11:55:00Z"},
 		{"a run that has succeeded", succeeded, "Last run of a that ended, due 2026-11-20T11:58:00Z: succeeded"},
 		{"no run yet", notYet, ""},
 		{"a program that printed nothing", killed, ""},

@@ -348,6 +348,7 @@ func (e *Election) actIdle(c *claim, known *entry, plan Plan) {
 		e.adopt(known)
 	case known.shard.Epoch == math.MaxInt32:
 		// No later term can be told from this one: the Lease has to be deleted.
+	case e.remind(c, known):
 	case known.shard.Holder == e.Identity() && known.shard.Claimed:
 		e.goOn(c, known, plan)
 	case e.view.settled(known) && p != nil && !e.leaving:
@@ -590,6 +591,7 @@ func (e *Election) takeOver(c *claim, known *entry) {
 		}
 	}
 	op.Lease.Annotations[annotationHow] = string(how)
+	delete(op.Lease.Annotations, AnnotationLedgerAsOf)
 	e.send(op, nil)
 }
 

@@ -180,6 +180,31 @@ func TestAnnotationStripped(t *testing.T) {
 	}
 }
 
+// What a deleted Lease had on record does not come into the next one then, and nobody
+// waits for that.
+func TestLedgerStripped(t *testing.T) {
+	s := settled(t, "s1", "a")
+	s.Transcript = nil
+	a := s.replica("a")
+	a.Deliver(lease.Enter{ID: 1, Term: a.Terms["s1"].Term, Text: "step 1"})
+	s.Run(time.Second)
+	name := lease.ShardLeaseName(sim.Group, "s1")
+	s.Fate = func(_ *sim.Replica, op lease.Op) (sim.Fate, bool) {
+		if op.Name == name && op.Lease != nil {
+			delete(op.Lease.Annotations, lease.AnnotationLedger)
+		}
+		return sim.Fate{}, false
+	}
+	s.Server.Remove(name)
+	s.Run(time.Minute)
+	if n := s.Checks.Requests["remind"]; n != 1 {
+		t.Errorf("%d requests to remind, want 1", n)
+	}
+	if got := s.shard("s1"); got.Holder == "" || got.Ledger != "" {
+		t.Errorf("it is held by %q with %q on record", got.Holder, got.Ledger)
+	}
+}
+
 // Records of the dead may vanish while somebody tries to end their sessions.
 func TestBackoffsOfTheDeadAreForgotten(t *testing.T) {
 	s := settled(t, "s1 s2", "a", "b")

@@ -3,7 +3,13 @@
 
 package lease
 
-import coordinationv1 "k8s.io/api/coordination/v1"
+import (
+	"cmp"
+	"strconv"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
 
 // MaxLedger bounds, in bytes, what a ledger can say.
 const MaxLedger = 4 << 10
@@ -27,6 +33,9 @@ type ledger struct {
 	// write that gives the shard away, however often that has to be repeated.
 	last   *string
 	lastOf endedTerm
+	// reminded is the Lease into which this replica has tried to bring what it has seen
+	// of the one before.
+	reminded types.UID
 }
 
 // enter takes in that the work wants something on record.
@@ -103,22 +112,56 @@ func (c *claim) lastWord(known *entry, l *coordinationv1.Lease) {
 	}
 }
 
+// keptLedger is what a Lease had on record that is there no more.
+type keptLedger struct {
+	text string
+	asOf uint64 // resourceVersion of that Lease
+}
+
 // keepLedger remembers what a Lease had on record that is there no more: somebody has
 // deleted it, perhaps, and the shard goes on in the next one of its name.
-func (v *view) keepLedger(name, text string) {
-	if text == "" {
+func (v *view) keepLedger(known *entry) {
+	kept := keptLedger{text: known.shard.Ledger, asOf: cmp.Or(known.shard.ledgerAsOf, known.rv)}
+	if kept.text == "" || kept.asOf < v.ledgers[known.lease.Name].asOf {
 		return
 	}
 	if len(v.ledgers) >= maxLedgers {
 		clear(v.ledgers)
 	}
-	v.ledgers[name] = text
+	v.ledgers[known.lease.Name] = kept
 }
 
-// restoreLedger brings what the last Lease of the name had on record into one that has
-// nothing.
-func (v *view) restoreLedger(l *coordinationv1.Lease) {
-	if text := v.ledgers[l.Name]; text != "" && l.Annotations[AnnotationLedger] == "" {
-		l.Annotations = annotate(l.Annotations, map[string]string{AnnotationLedger: text})
+// restoreLedger brings what the last Lease of the name had on record into one that was
+// never claimed: if that has nothing, or what somebody brought there who had seen less of
+// the last one. It tells whether it did. What a hand has written stays.
+func (v *view) restoreLedger(l *coordinationv1.Lease) bool {
+	kept := v.ledgers[l.Name]
+	has, asOf := l.Annotations[AnnotationLedger], parseRV(l.Annotations[AnnotationLedgerAsOf])
+	if kept.text == has || has != "" && (asOf == 0 || kept.asOf <= asOf) {
+		return false
 	}
+	l.Annotations = annotate(l.Annotations, map[string]string{
+		AnnotationLedger: kept.text, AnnotationLedgerAsOf: strconv.FormatUint(kept.asOf, 10),
+	})
+	return true
+}
+
+// remind brings what this replica has seen of the last Lease of a shard into one that
+// waits for its first claim: whoever has made that, or claims it, may have seen less. It
+// tells whether it has sent anything. If that is refused, or has no effect, it is not
+// tried again: the claim must not wait for it.
+func (e *Election) remind(c *claim, known *entry) bool {
+	if known.shard.Claimed || known.shard.Holder != "" || c.reminded == known.shard.UID {
+		return false
+	}
+	op := Op{Verb: Update, Name: known.lease.Name, Lease: known.lease.DeepCopy(), Why: "remind"}
+	if !e.view.restoreLedger(op.Lease) {
+		return false
+	}
+	e.send(op, func(r Replied) {
+		if r.Outcome == OK || r.Outcome == Rejected {
+			c.reminded = op.Lease.UID
+		}
+	})
+	return true
 }

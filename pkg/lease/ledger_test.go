@@ -232,6 +232,49 @@ func TestLedgerSurvivesItsLease(t *testing.T) {
 	})
 }
 
+// The next Lease is made by somebody who has seen less of the last one: whoever has seen
+// more says so before it is claimed.
+func TestLedgerOfADeletedLeaseIsTheNewestThatWasSeen(t *testing.T) {
+	for _, tc := range []struct{ name, ledger, asOf, want string }{
+		{"nothing", "", "", "step 2"},
+		{"an older one", "step 1", "2", "step 2"},
+		{"a later one", "step 3", "1000", "step 3"},
+		{"by hand", "reset", "", "reset"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			bothModes(t, func(t *testing.T, mode Mode) {
+				var store leasetest.Store
+				a := startPeerIn(t, mode, store.Client("a", nil), Fast, "a", 0)
+				held := a.holdsAll(t)
+				if err := a.driver.Enter(soon(t), held, "step 2"); err != nil {
+					t.Fatal(err)
+				}
+				made := shardLeaseAt("g.a", "", "", tc.ledger)
+				made.Annotations[AnnotationLedgerAsOf] = tc.asOf
+				hand := store.Client("hand", nil)
+				if err := hand.Delete(t.Context(), "g.a", metav1.DeleteOptions{}); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := hand.Create(t.Context(), made, metav1.CreateOptions{}); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Second)
+				if got := DecodeShard(store.Lease("g.a")); got.Claimed || got.Ledger != tc.want {
+					t.Errorf("before its first claim the next Lease says %q (claimed: %t), want %q", got.Ledger, got.Claimed, tc.want)
+				}
+				eventually(t, 30*time.Second, "it holds the next Lease", func() bool { return a.termOf("a").UID != held.UID })
+				if got := a.termOf("a").Ledger; got != tc.want {
+					t.Errorf("the next term begins with %q, want %q", got, tc.want)
+				}
+				if _, left := store.Lease("g.a").Annotations[AnnotationLedgerAsOf]; left {
+					t.Error("a Lease that was claimed tells of the one before")
+				}
+				a.stop(t)
+			})
+		})
+	}
+}
+
 // Who resets a ledger by hand is not overruled by what a deleted Lease said.
 func TestLedgerIsResetByHand(t *testing.T) {
 	s := newView("g")
@@ -255,6 +298,35 @@ func shardLeaseAt(name, uid, resourceVersion, ledger string) *coordinationv1.Lea
 	l.Labels = map[string]string{LabelGroup: "g", LabelKind: KindShard}
 	l.Annotations = annotate(nil, map[string]string{AnnotationLedger: ledger, AnnotationClaimed: uid})
 	return l
+}
+
+// A Lease that was replaced by one of its name before anybody was shown its end.
+func TestLedgerSurvivesALeaseWhoseEndWasNotShown(t *testing.T) {
+	s := newView("g")
+	s.put(1, shardLeaseAt("g.a", "uid-1", "5", "old"))
+	s.put(2, shardLeaseAt("g.a", "uid-2", "7", ""))
+	fresh := shardLeaseAt("g.a", "uid-2", "7", "")
+	s.restoreLedger(fresh)
+	if got := fresh.Annotations[AnnotationLedger]; got != "old" {
+		t.Errorf("the next Lease begins with %q", got)
+	}
+}
+
+// What the next Lease of a deleted one was made with, by somebody who had seen less, is no
+// news when that is deleted, too.
+func TestLedgerIsNotForgottenForAnOlderOne(t *testing.T) {
+	s := newView("g")
+	s.put(1, shardLeaseAt("g.a", "uid-1", "5", "new"))
+	s.drop("g.a")
+	brought := shardLeaseAt("g.a", "uid-2", "7", "old")
+	brought.Annotations[AnnotationClaimed], brought.Annotations[AnnotationLedgerAsOf] = "", "4"
+	s.put(2, brought)
+	s.drop("g.a")
+	fresh := shardLeaseAt("g.a", "uid-3", "9", "")
+	s.restoreLedger(fresh)
+	if got := fresh.Annotations[AnnotationLedger]; got != "new" {
+		t.Errorf("the next Lease begins with %q", got)
+	}
 }
 
 // A ledger that somebody has blown up is not one that says nothing.

@@ -68,6 +68,7 @@ const (
 	AnnotationLeft       = "shardctl.dev/left"             // shard: when its last holder ended all work, in RFC 3339
 	AnnotationCarried    = "shardctl.dev/carried"          // shard: JSON, resource -> newest resourceVersion the last holder wrote
 	AnnotationLedger     = "shardctl.dev/ledger"           // shard: what the work keeps on record from one holder to the next
+	AnnotationLedgerAsOf = "shardctl.dev/ledger-as-of"     // shard: resourceVersion at which the Lease before this one said so, until this one is claimed
 
 	AnnotationLayout = "shardctl.dev/layout" // layout: JSON of the layout record
 )
@@ -188,6 +189,9 @@ type Shard struct {
 	Left time.Time
 	// Ledger is what the work has on record: text that its holders write.
 	Ledger string
+	// ledgerAsOf is as of when, if it comes from an earlier Lease of that name, and this
+	// one was never claimed; else 0.
+	ledgerAsOf uint64
 	// Attempt is the number of the renewal in lease mode.
 	Attempt string
 	// stamp changes with every renewal of a Lease that is not in session mode.
@@ -303,6 +307,9 @@ func DecodeShard(l *coordinationv1.Lease) Shard {
 		s.Preferred = l.Annotations[AnnotationPreferred]
 	}
 	s.Claimed = l.UID != "" && l.Annotations[AnnotationClaimed] == string(l.UID)
+	if !s.Claimed {
+		s.ledgerAsOf = parseRV(l.Annotations[AnnotationLedgerAsOf])
+	}
 	s.Session = s.Holder != "" && l.Annotations[AnnotationSession] == s.Holder
 	switch {
 	case s.Session && s.Claimed:

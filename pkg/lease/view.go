@@ -43,7 +43,7 @@ type view struct {
 	// no claim of a bucket that overlaps may fall behind them (R7).
 	tokens map[string]map[Bucket]highToken
 	// ledgers are those of shard Leases that have been deleted, by name.
-	ledgers map[string]string
+	ledgers map[string]keptLedger
 	// ended are the identities that a record was seen to call ended, oldest
 	// first. They stay so when the record is gone: whoever leaves removes it.
 	ended []string
@@ -96,7 +96,7 @@ func newView(group string) *view {
 	return &view{
 		group: group, layout: LayoutLeaseName(group), members: group + ".member-",
 		leases: map[string]*entry{}, serves: map[string][]string{}, tokens: map[string]map[Bucket]highToken{}, identities: map[string]who{},
-		ledgers: map[string]string{},
+		ledgers: map[string]keptLedger{},
 	}
 }
 
@@ -138,7 +138,7 @@ func (v *view) set(name string, e *entry) {
 
 func (v *view) drop(name string) {
 	if known := v.leases[name]; known != nil {
-		v.keepLedger(name, known.shard.Ledger)
+		v.keepLedger(known)
 	}
 	if i, ok := slices.BinarySearch(v.names, name); ok {
 		v.names = slices.Delete(v.names, i, i+1)
@@ -219,6 +219,9 @@ func (v *view) put(now Instant, l *coordinationv1.Lease) {
 		return
 	}
 	v.newest = max(v.newest, rv)
+	if old != nil && old.lease.UID != l.UID {
+		v.keepLedger(old) // nobody has shown its end
+	}
 	v.set(l.Name, v.decode(now, l, rv, old))
 }
 

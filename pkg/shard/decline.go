@@ -52,20 +52,8 @@ func (g *Group) Yield(role string, backoff time.Duration) error {
 	return nil
 }
 
-// decline makes this replica not take a role, for that cause, until it accepts it.
-func (g *Group) decline(role string, cause lease.Cause) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.declining.decline(role, cause, time.Time{})
-}
-
-// accept: the cause is there no more.
-func (g *Group) accept(role string, cause lease.Cause) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	delete(g.declining.roles[role], cause)
-}
-
+// decline makes this replica not take a role, for that cause, until then; for the zero
+// time until it accepts it.
 func (d *declining) decline(role string, cause lease.Cause, until time.Time) {
 	if d.roles == nil {
 		d.roles = map[string]map[lease.Cause]time.Time{}
@@ -75,6 +63,9 @@ func (d *declining) decline(role string, cause lease.Cause, until time.Time) {
 	}
 	d.roles[role][cause] = until
 }
+
+// accept: the cause is there no more.
+func (d *declining) accept(role string, cause lease.Cause) { delete(d.roles[role], cause) }
 
 // setBusy says whether a role has work under way that should not be interrupted.
 func (g *Group) setBusy(role string, busy bool) {
@@ -100,7 +91,7 @@ func (d *declining) changed(removed, added []*role) {
 	for _, r := range added {
 		switch {
 		case r.Gate == nil:
-			delete(d.roles[r.Name], lease.CauseUnfit)
+			d.accept(r.Name, lease.CauseUnfit)
 		case !gated[r.Name]:
 			d.decline(r.Name, lease.CauseUnfit, time.Time{})
 		}

@@ -18,7 +18,8 @@
 //			...
 //		},
 //	})
-//	err = group.AddRole(shard.Role{Name: "nightly-report", Run: func(ctx context.Context) error { ... }})
+//	err = group.AddRole(shard.Role{Name: "importer", Run: func(ctx context.Context) error { ... }})
+//	err = group.AddSchedule(shard.Schedule{Name: "nightly-report", Cron: "0 2 * * *", Run: report})
 //	return group.Run(ctx)
 //
 // # Terms

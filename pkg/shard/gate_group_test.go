@@ -176,3 +176,24 @@ func TestGateIsMeasured(t *testing.T) {
 		c.stop(a.member)
 	})
 }
+
+// A gate that is removed in the midst of a check cannot have the last word on a role that
+// has none any more.
+func TestGateThatWasRemovedHasNoSay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t)
+		a := c.startGated("a", nil, 0)
+		c.eventually(firstStart, "it runs", a.running.Load)
+		before, ungated := a.current().roles[0], a.role()
+		ungated.Gate = nil
+		if err := a.Apply(t.Context(), Change{RemoveRoles: []string{gatedRole}, AddRoles: []Role{ungated}}); err != nil {
+			t.Fatal(err)
+		}
+		a.judge(before, false)
+		time.Sleep(time.Minute)
+		if !a.running.Load() {
+			t.Error("the role is declined because of a gate that it does not have")
+		}
+		c.stop(a.member)
+	})
+}

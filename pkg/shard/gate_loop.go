@@ -62,12 +62,22 @@ func (g *gate) note(closed string) {
 func (r *role) gateLoop(ctx context.Context, g *Group) error {
 	start := func(f func() error) { g.tasks.Go(f) }
 	return r.gate.keep(klog.NewContext(ctx, klog.FromContext(ctx).WithValues("role", r.Name)), start, g.fit(r.Name), func(fit bool) {
-		if fit {
-			g.accept(r.Name, lease.CauseUnfit)
-		} else {
-			g.decline(r.Name, lease.CauseUnfit)
-		}
+		g.judge(r, fit)
 	})
+}
+
+// judge takes in what the gate of a role says. One that was removed meanwhile has no say any
+// more: if what has replaced it has no gate, nobody would ever take that back.
+func (g *Group) judge(r *role, fit bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch {
+	case r.service.over.Err() != nil:
+	case fit:
+		g.declining.accept(r.Name, lease.CauseUnfit)
+	default:
+		g.declining.decline(r.Name, lease.CauseUnfit, time.Time{})
+	}
 }
 
 // fit tells whether the gate of a role was last known to be open.

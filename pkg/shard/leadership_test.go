@@ -197,6 +197,33 @@ func TestRoleLedgerGoesFromTermToTerm(t *testing.T) {
 	})
 }
 
+// What is entered after a last word takes its place.
+func TestLastWordIsTheLastOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, runs := newCluster(t), 0
+		a := c.serve("a", Role{Name: "report", Run: func(ctx context.Context) error {
+			term, _ := TermFrom(ctx)
+			if runs++; runs == 1 {
+				term.Leave("left at first")
+				return nil
+			}
+			if err := term.Enter(ctx, "entered then"); err != nil {
+				t.Error(err)
+			}
+			<-ctx.Done()
+			return nil
+		}})
+		c.eventually(firstStart+10*time.Second, "the entry is there", func() bool {
+			l := c.leases.Lease("g.report")
+			return l != nil && lease.DecodeShard(l).Ledger == "entered then"
+		})
+		c.stop(a)
+		if got := lease.DecodeShard(c.leases.Lease("g.report")).Ledger; got != "entered then" {
+			t.Errorf("in the end the record says %q", got)
+		}
+	})
+}
+
 // A panic in a callback does not end the replica.
 func TestRoleCallbackThatPanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -18,9 +18,10 @@ var ErrNotEntered = lease.ErrNotEntered
 type enterFunc func(ctx context.Context, t lease.Term, text string) error
 
 // Ledger is what the work of the shard has on record, as it was when the term began: what
-// the last holder left there with [Term.Enter] or [Term.Leave]. It is an annotation of the
-// shard's Lease, so anybody who may read that reads it, and whoever may write it can
-// change it.
+// the last holder left there with [Term.Enter] or [Term.Leave]. What is entered in the
+// term itself does not change it: work that is begun again in one term has to remember
+// that. It is an annotation of the shard's Lease, so anybody who may read that reads it,
+// and whoever may write it can change it.
 func (t *Term) Ledger() string { return t.record.Ledger }
 
 // Enter replaces what is on record, by at most [lease.MaxLedger] bytes: one request to the
@@ -35,7 +36,12 @@ func (t *Term) Enter(ctx context.Context, text string) error {
 	if t.enter == nil {
 		return errors.Join(ErrNotEntered, errors.New("the term is not one of a group"))
 	}
-	return t.enter(ctx, t.record, text)
+	before := t.words()
+	if err := t.enter(ctx, t.record, text); err != nil {
+		return err
+	}
+	t.entered(before)
+	return nil
 }
 
 // Leave says what is to be on record when the shard is handed over, in the very request
@@ -46,6 +52,23 @@ func (t *Term) Leave(text string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.last = &text
+	t.left++
+}
+
+// words counts the calls of Leave.
+func (t *Term) words() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.left
+}
+
+// entered: what Leave was given before the entry was made is not the last word any more.
+func (t *Term) entered(before int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.left == before {
+		t.last = nil
+	}
 }
 
 // lastWord is what Leave was given; nil if it was not called.

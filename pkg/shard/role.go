@@ -20,8 +20,8 @@ type Role struct {
 	// Name is the shard's name: a DNS label.
 	Name string
 	// Run works until its context is cancelled, on the holder of the shard
-	// alone. If it returns before, it is started again, with back-off if it
-	// failed. The context carries the [Term], and is cancelled as soon as the shard is
+	// alone. If it returns before, it is started again: after a second, or if it
+	// failed with back-off up to a minute. The context carries the [Term], and is cancelled as soon as the shard is
 	// to be given away; that waits until Run has returned, and meanwhile the term goes on.
 	Run func(ctx context.Context) error
 	// Gate, if set, says whether this replica is fit for the role. Default: it always is.

@@ -50,7 +50,8 @@ type Schedule struct {
 	Run func(ctx context.Context, f Firing) error
 	// Grace is how long runs may go on after the shard is to be given away. While one goes on
 	// a shard is not given away for balance alone, but it is if this replica leaves. Less
-	// than the LeaveTimeout of the group. Default: its DrainGrace.
+	// than the DrainTimeout of the group, past which the process counts as one that has to
+	// be restarted, and than its LeaveTimeout. Default: its DrainGrace.
 	Grace time.Duration
 	// Gate and Done are those of a [Role].
 	Gate *Gate
@@ -106,11 +107,14 @@ type Firing struct {
 func (s Schedule) role(g *Group) (Role, error) {
 	s.Concurrency = cmp.Or(s.Concurrency, ForbidConcurrent)
 	s.Delivery = cmp.Or(s.Delivery, AtMostOnce)
-	s.Grace = cmp.Or(s.Grace, g.opts.DrainGrace)
 	spec, err := s.spec()
+	if longest := min(g.opts.DrainTimeout, g.opts.LeaveTimeout); s.Grace > 0 && s.Grace >= longest {
+		err = errors.Join(err, fmt.Errorf("grace: %s is not allowed: use less than the group's DrainTimeout and LeaveTimeout, %s, or raise these", s.Grace, longest))
+	}
 	if err != nil {
 		return Role{}, err
 	}
+	s.Grace = cmp.Or(s.Grace, g.opts.DrainGrace)
 	m, err := newScheduleMetrics(g.opts.Registerer, g.opts.Name)
 	if err != nil {
 		return Role{}, err

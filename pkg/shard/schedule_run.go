@@ -32,9 +32,15 @@ func (s *scheduler) run(ctx context.Context) error {
 	if !ok {
 		return fmt.Errorf("schedule %s: %w", s.Name, ErrNoTerm)
 	}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
 	shift := newShift(ctx, s, term)
+	shift.lapse = func() {
+		stop(ErrTermOver)
+		shift.end(ErrTermOver)
+	}
 	defer shift.close()
-	defer term.whenOver(func() { shift.end(ErrTermOver) })()
+	defer term.whenOver(shift.lapse)()
 	shift.loop(ctx)
 	return nil
 }
@@ -48,6 +54,9 @@ type shift struct {
 	// work is what the contexts of the runs derive from: it outlives that of the role.
 	work context.Context
 	end  context.CancelCauseFunc
+	// lapse ends the runs and the loop. Should the term have been over for a moment only,
+	// because it was renewed after all, the schedule is begun again in it.
+	lapse func()
 
 	tasks errgroup.Group // of the runs, and of the entry under way
 	// answers has room for all of them, so that none waits for the loop.
@@ -206,6 +215,7 @@ func (s *shift) start(f Firing) {
 	ctx, cancel := context.WithCancelCause(klog.NewContext(s.work, s.log.WithValues("key", f.Key)))
 	s.runs[f.Key] = &firing{cancel: cancel, began: time.Now()}
 	if !s.term.Valid() {
+		s.lapse()
 		s.answers <- schedule.Ended{Key: f.Key, Err: ErrTermOver.Error(), Interrupted: true}
 		return
 	}

@@ -75,7 +75,7 @@ func (d *desk) work(s Schedule) *office {
 // begin has a schedule work for the term.
 func (o *office) begin(s Schedule) {
 	o.desk.t.Helper()
-	role, err := s.role(&Group{opts: GroupOptions{Name: "g", DrainGrace: time.Second}})
+	role, err := s.role(&Group{opts: GroupOptions{Name: "g", DrainGrace: time.Second, DrainTimeout: time.Hour, LeaveTimeout: time.Hour}})
 	if err != nil {
 		o.desk.t.Fatal(err)
 	}
@@ -258,8 +258,14 @@ func TestAScheduleBeginsAgainInATermThatGoesOn(t *testing.T) {
 		o := d.work(s)
 		inTenMinutes()
 		o.extend()
-		if err := <-o.ended; err != nil {
-			t.Fatal(err)
+		select {
+		case err := <-o.ended:
+			if err != nil {
+				t.Error(err)
+			}
+		case <-time.After(time.Hour):
+			t.Error("it stays idle")
+			o.leave(ErrHandedOver)
 		}
 		o.begin(s) // which the role does
 		inTenMinutes()
@@ -524,9 +530,10 @@ func TestWhatAScheduleMayNotBe(t *testing.T) {
 		"no zone":        {Schedule{Name: "nightly", Run: run, Cron: "@daily", TimeZone: "Mars/Utopia"}, []string{`timeZone: "Mars/Utopia" is not known`}},
 		"no policies":    {Schedule{Name: "nightly", Run: run, Cron: "@daily", Concurrency: "perhaps", Delivery: "twice"}, []string{`concurrencyPolicy: "perhaps"`, `delivery: "twice"`}},
 		"negative times": {Schedule{Name: "nightly", Run: run, Cron: "@daily", Grace: -1, StartingDeadline: -1}, []string{"grace: -1ns is not allowed", "startingDeadline: -1ns is not allowed"}},
+		"too much grace": {Schedule{Name: "nightly", Run: run, Cron: "@daily", Grace: 20 * time.Second}, []string{"grace: 20s is not allowed: use less than the group's DrainTimeout and LeaveTimeout, 20s"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := c.s.role(&Group{opts: GroupOptions{DrainGrace: time.Second}})
+			_, err := c.s.role(&Group{opts: GroupOptions{DrainGrace: time.Second, DrainTimeout: 20 * time.Second, LeaveTimeout: 25 * time.Second}})
 			for _, want := range c.want {
 				if err == nil || !strings.Contains(err.Error(), want) {
 					t.Errorf("%v, want an error that says %q", err, want)

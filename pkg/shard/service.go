@@ -13,7 +13,7 @@ import (
 
 // errRetired ends the work of a duty that the group does not have any more, in the
 // midst of a term.
-var errRetired = errors.New("the group does not do this any more")
+var errRetired = errors.New("removed from the group, or replaced")
 
 // service is the time for which a duty belongs to a group. It ends in two steps: once
 // retired it enters no term any more and stops what it does in those that go on; it

@@ -30,7 +30,8 @@ type Term struct {
 	mu     sync.Mutex
 	writes work.Writes
 	quiet  chan struct{} // closed with the last answer, once somebody waits for it
-	last   *string       // what Leave was given
+	last   *string       // what Leave was given, if nothing was entered since
+	left   int           // how often it was called
 }
 
 func newTerm(record lease.Term, v *lease.Validity) *Term {
