@@ -5,6 +5,7 @@ package suite
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -251,10 +252,46 @@ func TestFenceLetsOthersPass(t *testing.T) {
 	}
 	f.awaitGone(t, configMaps, "child")
 
-	// The namespace goes, and all that is in it.
+	// The namespace goes, and all that is in it. What goes first is the namespace controller's choice: if it is the Leases,
+	// it is refused the rest until somebody removes the policies (docs/fences.md).
 	f.made(t, widgets.GroupVersionResource, widgets.object("two"))
 	f.deleteNamespace(t)
+	eventuallyWithin(t, controllersPatience, "the Leases or what is fenced are gone", func() error {
+		leases, fenced := f.there(t, coordinationv1.SchemeGroupVersion.WithResource("leases"), ""), f.there(t, widgets.GroupVersionResource, "two")
+		if leases == nil || fenced == nil {
+			return nil
+		}
+		return errors.Join(leases, fenced)
+	})
+	f.unfence(t)
 	f.awaitGone(t, widgets.GroupVersionResource, "two")
+}
+
+// unfence removes the group's policies as docs/fences.md says.
+func (f *fenced) unfence(t *testing.T) {
+	t.Helper()
+	client, ours := f.kube.AdmissionregistrationV1(), metav1.ListOptions{LabelSelector: lease.LabelGroup + "=" + f.group + "," + fence.LabelNamespace + "=" + f.namespace}
+	for _, remove := range []func(context.Context, metav1.DeleteOptions, metav1.ListOptions) error{
+		client.ValidatingAdmissionPolicyBindings().DeleteCollection, client.ValidatingAdmissionPolicies().DeleteCollection,
+	} {
+		if err := remove(t.Context(), metav1.DeleteOptions{}, ours); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// there is an error while there are objects of that name, or of any if it is empty.
+func (f *fenced) there(t *testing.T, gvr schema.GroupVersionResource, name string) error {
+	t.Helper()
+	o := metav1.ListOptions{}
+	if name != "" {
+		o.FieldSelector = "metadata.name=" + name
+	}
+	list, err := f.dynamic.Resource(gvr).Namespace(f.namespace).List(t.Context(), o)
+	if err == nil && len(list.Items) > 0 {
+		err = fmt.Errorf("%s %s: there are %d", gvr.Resource, name, len(list.Items))
+	}
+	return err
 }
 
 // deleteNamespace has the namespace controller delete all there is. No kubelet ends the Pods.
@@ -275,13 +312,7 @@ const controllersPatience = 5 * time.Minute
 // awaitGone waits until an object is no more.
 func (f *fenced) awaitGone(t *testing.T, gvr schema.GroupVersionResource, name string) {
 	t.Helper()
-	eventuallyWithin(t, controllersPatience, name+" is gone", func() error {
-		list, err := f.dynamic.Resource(gvr).Namespace(f.namespace).List(t.Context(), metav1.ListOptions{FieldSelector: "metadata.name=" + name})
-		if err == nil && len(list.Items) > 0 {
-			err = fmt.Errorf("%s is there", name)
-		}
-		return err
-	})
+	eventuallyWithin(t, controllersPatience, name+" is gone", func() error { return f.there(t, gvr, name) })
 }
 
 // What a copy of a Lease says of a session is void: nobody holds it.

@@ -10,6 +10,10 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
+// roleVariable is set for programs of exec roles alone: see internal/child. Others are
+// refused for all programs.
+const roleVariable = "SHARDCTL_ROLE"
+
 // exec reads what the field exec of a role has: a program that runs while the shard is
 // held.
 func (o *object) exec(role *object, drainTimeout time.Duration) *Exec {
@@ -27,6 +31,11 @@ func (o *object) exec(role *object, drainTimeout time.Duration) *Exec {
 		restart.fail(field.Invalid(restart.path.Child("max"), restart.fields["max"], fmt.Sprintf("use %s, which initial is, or more", e.RestartInitial)))
 	}
 	o.done()
+	for i, v := range e.Env {
+		if v.Name == roleVariable {
+			o.fail(field.Forbidden(o.path.Child("env").Index(i).Child("name"), roleVariable+" tells the program of its role and is set at every start: use another name"))
+		}
+	}
 	role.checkCommand(e.Command, e.Env, before)
 	return e
 }

@@ -315,6 +315,10 @@ func TestRolesThatAreRefused(t *testing.T) {
 				r + `.exec.restart.max: Invalid value: "2h": use 100ms to 1h0m0s`,
 			},
 		},
+		"a variable that tells of the role": {
+			oneRole(`exec: {command: [importer], env: [{name: A}, {name: SHARDCTL_ROLE, value: b}]}`),
+			[]string{r + `.exec.env[1].name: Forbidden: SHARDCTL_ROLE tells the program of its role and is set at every start: use another name`},
+		},
 		"pauses that shrink": {
 			oneRole(`exec: {command: [importer], restart: {initial: 1m, max: 30s}}`),
 			[]string{r + `.exec.restart.max: Invalid value: "30s": use 1m0s, which initial is, or more`},

@@ -33,7 +33,8 @@ type Role struct {
 	OnRevoked func(*Term, error)
 	// OnNewLeader, if set, is called on every replica, whether it leads or not: with who
 	// leads the role when it looks first, and with every later leader, in order. A role
-	// that has no leader for a while is not told of.
+	// that has no leader for a while is not told of. It has to return soon: the end of
+	// [Group.Run] waits for it.
 	OnNewLeader func(Leader)
 	// Done, if set, is called once when Run neither runs nor will any more: after the
 	// role was removed, or at the end of [Group.Run].

@@ -105,14 +105,25 @@ func (s *shift) loop(ctx context.Context) {
 			return
 		}
 		timer.Reset(s.pause())
-		select {
-		case ev = <-s.answers:
-		case <-timer.C:
-			ev = schedule.Tick{}
-		case <-drained:
-			ev = schedule.Tick{}
-		}
+		ev = s.next(timer, drained)
 	}
+}
+
+// next is what the machine is told next: what is known already comes before the time, or
+// a run that could not begin would look like one that goes on.
+func (s *shift) next(timer *time.Timer, drained <-chan struct{}) schedule.Event {
+	select {
+	case ev := <-s.answers:
+		return ev
+	default:
+	}
+	select {
+	case ev := <-s.answers:
+		return ev
+	case <-timer.C:
+	case <-drained:
+	}
+	return schedule.Tick{}
 }
 
 // close leaves nothing behind, however the loop came to its end.
