@@ -4,6 +4,7 @@
 package child
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
+	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/shardctl/shardctl/pkg/lease"
 )
@@ -238,15 +240,12 @@ func beReaper() int {
 			return 1 // its exit status was stolen
 		}
 	}
-	for {
+	err := wait.PollUntilContextTimeout(ctx, time.Millisecond, patience, true, func(context.Context) (bool, error) {
 		all, err := processes()
-		if err != nil {
-			panic(err)
-		}
-		if len(descendants(all, os.Getpid())) == 0 {
-			break
-		}
-		time.Sleep(time.Millisecond)
+		return len(descendants(all, os.Getpid())) == 0, err
+	})
+	if err != nil {
+		panic(err)
 	}
 	stop()
 	if err := <-ended; err != nil {

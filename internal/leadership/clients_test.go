@@ -5,6 +5,7 @@ package leadership
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -14,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
 )
 
 // clientsDir has the clients that are shown to users.
@@ -25,10 +28,12 @@ const job = `trap 'sleep 0.1; echo "stop $SHARDCTL_EPOCH" >>"$LOG"; exit' TERM
 echo "start $SHARDCTL_EPOCH" >>"$LOG"
 while :; do sleep 0.05; done`
 
-// stubborn is a job that does not end.
+// stubborn is a job that does not end. While it is alive it has the pipe open that the test
+// reads, and it starts no process that could have it, too.
 const stubborn = `trap '' TERM
+exec 3>"$LOG.alive" 4<>"$LOG.never"
 echo "start $SHARDCTL_EPOCH" >>"$LOG"
-while :; do echo >"$LOG.alive"; sleep 0.02; done`
+while :; do read -r _ <&4; done`
 
 // brief is a job that ends by itself.
 const brief = `echo "start $SHARDCTL_EPOCH" >>"$LOG"`
@@ -39,6 +44,7 @@ type program struct {
 
 	proxy *proxy
 	log   string // what the job has written
+	alive int    // what reads the stubborn job's pipe
 	cmd   *exec.Cmd
 	said  *lockedBuffer
 }
@@ -77,6 +83,7 @@ func runClient(t *testing.T, client string, command ...string) *program {
 	f := newFixture(t, Role{Name: "leader", Kind: Leadership, Grace: 40 * time.Second, Acknowledge: true})
 	f.run(t)
 	p := &program{fixture: f, proxy: newProxy(t, f.addr), log: filepath.Join(t.TempDir(), "log"), said: &lockedBuffer{}}
+	p.openPipes(t)
 	p.cmd = exec.Command(needs[0], append([]string{filepath.Join(clientsDir, client), "leader"}, command...)...)
 	p.cmd.Env = append(os.Environ(), "SHARDCTL_URL="+p.proxy.url(), "LOG="+p.log, "STOP_SECONDS=1", "PYTHONDONTWRITEBYTECODE=1")
 	p.cmd.Stderr = p.said
@@ -124,10 +131,9 @@ func (p *program) written() string {
 
 func (p *program) await(t *testing.T, what string, so func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !so(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain for %s; it has written %q", what, p.written())
-		}
+	err := wait.PollUntilContextTimeout(t.Context(), 5*time.Millisecond, 30*time.Second, true, func(context.Context) (bool, error) { return so(), nil })
+	if err != nil {
+		t.Fatalf("waited in vain for %s; it has written %q", what, p.written())
 	}
 }
 
@@ -203,20 +209,42 @@ func TestClientKillsAJobThatDoesNotEnd(t *testing.T) {
 		p := runClient(t, client, "sh", "-c", stubborn)
 		d := p.lead(t, "leader", 5)
 		p.does(t, "start 5")
+		p.isAlive(t)
 		d.stop(errHandOver)
 		p.await(t, "the role to be given away", func() bool { return d.returned(t) })
-		p.noSignOfLife(t)
+		p.isDead(t)
 	})
 }
 
-// noSignOfLife checks that no job runs.
-func (p *program) noSignOfLife(t *testing.T) {
+// isDead checks that the stubborn job is: nobody has its pipe open any more.
+func (p *program) isDead(t *testing.T) {
 	t.Helper()
-	_ = os.Remove(p.log + ".alive")
-	time.Sleep(200 * time.Millisecond) // ten signs of it
-	if _, err := os.Stat(p.log + ".alive"); err == nil {
-		t.Error("the job is still alive")
+	if n, err := syscall.Read(p.alive, make([]byte, 1)); n != 0 || err != nil {
+		t.Errorf("the job is still alive: its pipe reads %d, %v", n, err)
 	}
+}
+
+// isAlive is the opposite: a test of death proves nothing of what could not be seen.
+func (p *program) isAlive(t *testing.T) {
+	t.Helper()
+	if _, err := syscall.Read(p.alive, make([]byte, 1)); err != syscall.EAGAIN {
+		t.Errorf("the job does not have its pipe open: %v", err)
+	}
+}
+
+// openPipes makes the pipes of the stubborn job, and opens the one that tells of it.
+func (p *program) openPipes(t *testing.T) {
+	t.Helper()
+	for _, name := range []string{".alive", ".never"} {
+		if err := syscall.Mkfifo(p.log+name, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var err error
+	if p.alive, err = syscall.Open(p.log+".alive", syscall.O_RDONLY|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Close(p.alive) })
 }
 
 // TestJobHasEndedBeforeItsTerm: the shardctl beside the client is stopped, and cannot say so.
@@ -227,9 +255,10 @@ func TestJobHasEndedBeforeItsTerm(t *testing.T) {
 	p.leads("leader", self, 5)
 	p.leadUnseen(t, "leader", term)
 	p.does(t, "start 5")
+	p.isAlive(t)
 	p.proxy.freeze(true)
 	p.await(t, "the end of the term", func() bool { return term.Remaining() <= 0 })
-	p.noSignOfLife(t)
+	p.isDead(t)
 }
 
 func TestClientGivesTheRoleUpIfItsJobEnds(t *testing.T) {
