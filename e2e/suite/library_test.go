@@ -114,11 +114,15 @@ func newOperator(t *testing.T, c *cluster, r resourceType) (o *operator, closeCo
 			Resource: r.GroupVersionResource,
 			Observe:  o.observe,
 			Reconcile: func(ctx context.Context, key shard.Key) (shard.Result, error) {
-				object, ok := informer.Get(key.Namespace, key.Name)
+				cached, ok := informer.Get(key.Namespace, key.Name)
 				if !ok {
 					return shard.Result{}, nil
 				}
-				return shard.Result{}, o.reconcile(ctx, r, object.DeepCopy())
+				object, err := cached.Decode()
+				if err != nil {
+					return shard.Result{}, err
+				}
+				return shard.Result{}, o.reconcile(ctx, r, object)
 			},
 		}),
 		group.AddRole(shard.Role{Name: "housekeeping", Run: o.housekeeping}),

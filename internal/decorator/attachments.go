@@ -32,7 +32,7 @@ var ErrNotOurs = errors.New("exists and is not this decorator's")
 type attachment struct {
 	typ             *attachmentType
 	namespace, name string
-	observed        *unstructured.Unstructured // shared with the cache; nil if there is none
+	observed        *unstructured.Unstructured // nil if there is none
 	desired         map[string]any             // nil if the hook does not want it
 }
 
@@ -56,18 +56,23 @@ func (c *Controller) clientFor(a *attachment) dynamic.ResourceInterface {
 }
 
 // observe returns what this decorator has attached to parent, those that are being deleted included.
-func (c *Controller) observe(parent *unstructured.Unstructured) []*attachment {
+func (c *Controller) observe(parent *unstructured.Unstructured) ([]*attachment, error) {
 	var out []*attachment
 	home := parent.GetNamespace()
 	for _, typ := range c.attachments {
 		for _, obj := range typ.cache.OwnedBy(parent.GetUID()) {
 			// A reference from another namespace is none: the garbage collector does not follow it either.
-			if c.owns(parent, obj) && (home == "" || obj.GetNamespace() == home) {
-				out = append(out, &attachment{typ: typ, namespace: obj.GetNamespace(), name: obj.GetName(), observed: obj})
+			if !c.owns(parent, obj) || home != "" && obj.GetNamespace() != home {
+				continue
 			}
+			observed, err := obj.Decode()
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, &attachment{typ: typ, namespace: obj.GetNamespace(), name: obj.GetName(), observed: observed})
 		}
 	}
-	return out
+	return out, nil
 }
 
 // reconcile brings the attachments of parent from observed to desired: first it deletes those that are not
@@ -141,12 +146,12 @@ func (c *Controller) create(ctx context.Context, parent *unstructured.Unstructur
 // inTheWay judges an object that is there though this sync has not observed it. If it is ours, the sync
 // before this one has created it, and the event of that comes, or came while the hook was at work: then all
 // is well, for the event brings a sync.
-func (c *Controller) inTheWay(parent *unstructured.Unstructured, a *attachment, obj *unstructured.Unstructured) error {
+func (c *Controller) inTheWay(parent *unstructured.Unstructured, a *attachment, obj Metadata) error {
 	if c.owns(parent, obj) {
 		return nil
 	}
 	owner := "nothing"
-	if ref := metav1.GetControllerOfNoCopy(obj); ref != nil {
+	if ref := controllerOf(obj); ref != nil {
 		owner = ref.Kind + " " + ref.Name
 	}
 	return fmt.Errorf("creating %s: it %w (it is controlled by %s): delete it, or have the hook use another name", a, ErrNotOurs, owner)

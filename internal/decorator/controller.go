@@ -11,26 +11,37 @@ import (
 	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 
 	"github.com/shardctl/shardctl/internal/hook"
+	"github.com/shardctl/shardctl/pkg/informers"
 )
 
-// Cache is what a Controller needs of the cache of one resource type. Objects that it returns are shared
-// and are not changed.
+// Metadata is what a Controller asks about an object before it decodes it: an *informers.Object has it, and so
+// has an object that is decoded.
+type Metadata interface {
+	GetNamespace() string
+	GetGeneration() int64
+	GetLabels() map[string]string
+	// GetAnnotations may have to decode them.
+	GetAnnotations() map[string]string
+	GetFinalizers() []string
+	GetOwnerReferences() []metav1.OwnerReference
+}
+
+// Cache is what a Controller needs of the cache of one resource type.
 type Cache interface {
 	// Kind is false as long as the API server does not serve the type.
 	Kind() (schema.GroupVersionKind, bool)
 	Namespaced() bool
 	// Synced is true once the cache holds what a whole list has shown.
 	Synced() bool
-	Get(namespace, name string) (*unstructured.Unstructured, bool)
+	Get(namespace, name string) (*informers.Object, bool)
 	// OwnedBy returns the objects whose controller has the UID.
-	OwnedBy(uid types.UID) []*unstructured.Unstructured
+	OwnedBy(uid types.UID) []*informers.Object
 }
 
 // Options of a Controller. All fields but Finalize are required.
@@ -163,20 +174,21 @@ func (c *Controller) Synced(gvr schema.GroupVersionResource) bool {
 
 // Matches tells whether an object of a type is the controller's to sync: it is selected, or it was and
 // still has the finalizer.
-func (c *Controller) Matches(gvr schema.GroupVersionResource, obj *unstructured.Unstructured) bool {
+func (c *Controller) Matches(gvr schema.GroupVersionResource, obj Metadata) bool {
 	p := c.parents[gvr]
 	return p != nil && (p.selects(obj) || slices.Contains(obj.GetFinalizers(), c.finalizer))
 }
 
-func (p *parentType) selects(obj *unstructured.Unstructured) bool {
-	return p.labels.Matches(labels.Set(obj.GetLabels())) && p.annotations.Matches(labels.Set(obj.GetAnnotations()))
+func (p *parentType) selects(obj Metadata) bool {
+	return p.labels.Matches(labels.Set(obj.GetLabels())) &&
+		(p.annotations.Empty() || p.annotations.Matches(labels.Set(obj.GetAnnotations())))
 }
 
 // Concerns tells whether the change of an object from one state to another calls for a sync: it Matches,
 // and if its rule ignores status changes, more than the status has changed. What counts for that are
 // metadata.generation, labels and annotations, as in metacontroller; but of a type that does not count
 // generations (a ConfigMap), every change counts.
-func (c *Controller) Concerns(gvr schema.GroupVersionResource, from, to *unstructured.Unstructured) bool {
+func (c *Controller) Concerns(gvr schema.GroupVersionResource, from, to Metadata) bool {
 	if !c.Matches(gvr, to) {
 		return false
 	}
@@ -187,8 +199,8 @@ func (c *Controller) Concerns(gvr schema.GroupVersionResource, from, to *unstruc
 
 // ParentOf names the object that controls an attachment, if it is of a type that is decorated. That object
 // need not match, nor exist.
-func (c *Controller) ParentOf(attachment *unstructured.Unstructured) (gvr schema.GroupVersionResource, namespace, name string, ok bool) {
-	owner := metav1.GetControllerOfNoCopy(attachment)
+func (c *Controller) ParentOf(attachment Metadata) (gvr schema.GroupVersionResource, namespace, name string, ok bool) {
+	owner := controllerOf(attachment)
 	if owner == nil {
 		return schema.GroupVersionResource{}, "", "", false
 	}

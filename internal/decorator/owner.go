@@ -10,9 +10,19 @@ import (
 
 // owns tells whether this decorator created obj for parent. Either mark alone is not enough: a parent's
 // own controller makes objects that the parent controls, and a decorator makes some for many parents.
-func (c *Controller) owns(parent, obj *unstructured.Unstructured) bool {
-	owner := metav1.GetControllerOfNoCopy(obj)
+func (c *Controller) owns(parent *unstructured.Unstructured, obj Metadata) bool {
+	owner := controllerOf(obj)
 	return owner != nil && owner.UID == parent.GetUID() && obj.GetAnnotations()[ownerAnnotation] == c.document.Name()
+}
+
+// controllerOf returns the reference to an object's controller, nil if it has none.
+func controllerOf(obj Metadata) *metav1.OwnerReference {
+	for _, ref := range obj.GetOwnerReferences() {
+		if ref.Controller != nil && *ref.Controller {
+			return &ref
+		}
+	}
+	return nil
 }
 
 // controllerReference is the owner reference that marks parent as the controller of an attachment.

@@ -41,9 +41,13 @@ func (c *Controller) Sync(ctx context.Context, gvr schema.GroupVersionResource, 
 	if !c.Synced(gvr) {
 		return 0, fmt.Errorf("decorator %s: %w", c.document.Name(), ErrNotSynced)
 	}
-	parent, exists := p.cache.Get(namespace, name)
-	if !exists || !c.Matches(gvr, parent) {
+	cached, exists := p.cache.Get(namespace, name)
+	if !exists || !c.Matches(gvr, cached) {
 		return 0, nil
+	}
+	parent, err := cached.Decode()
+	if err != nil {
+		return 0, fmt.Errorf("decorator %s: %w", c.document.Name(), err)
 	}
 	again, err := c.syncParent(ctx, p, parent)
 	if errors.Is(err, errGone) {
@@ -63,7 +67,10 @@ func (c *Controller) syncParent(ctx context.Context, p *parentType, parent *unst
 	if !c.Matches(p.gvr, parent) {
 		return 0, nil // a finalizer was left of it, and that is gone now
 	}
-	observed := c.observe(parent)
+	observed, err := c.observe(parent)
+	if err != nil {
+		return 0, err
+	}
 	finalizing := c.finalize != nil && (parent.GetDeletionTimestamp() != nil || !p.selects(parent))
 	a, err := c.call(ctx, parent, observed, finalizing)
 	if err != nil {

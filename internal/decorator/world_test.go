@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/shardctl/shardctl/internal/hook"
+	"github.com/shardctl/shardctl/pkg/informers"
 )
 
 // The types of the tests: stages and zones have no namespace, the others have.
@@ -81,22 +82,31 @@ func (c *fakeCache) Kind() (schema.GroupVersionKind, bool) { return c.kind, true
 func (c *fakeCache) Namespaced() bool                      { return c.namespaced }
 func (c *fakeCache) Synced() bool                          { return !c.unsynced }
 
-func (c *fakeCache) Get(namespace, name string) (*unstructured.Unstructured, bool) {
+func (c *fakeCache) Get(namespace, name string) (*informers.Object, bool) {
 	for _, o := range c.objects {
 		if o.GetNamespace() == namespace && o.GetName() == name {
-			return o, true
+			return cached(o), true
 		}
 	}
 	return nil, false
 }
 
-func (c *fakeCache) OwnedBy(uid types.UID) (owned []*unstructured.Unstructured) {
+func (c *fakeCache) OwnedBy(uid types.UID) (owned []*informers.Object) {
 	for _, o := range c.objects {
 		if ref := metav1.GetControllerOf(o); ref != nil && ref.UID == uid {
-			owned = append(owned, o)
+			owned = append(owned, cached(o))
 		}
 	}
 	return owned
+}
+
+// cached is the object as an informer keeps it.
+func cached(u *unstructured.Unstructured) *informers.Object {
+	o, err := informers.NewObject(u)
+	if err != nil {
+		panic(fmt.Sprintf("%v: %v", u, err))
+	}
+	return o
 }
 
 // world is a cluster, what a controller's caches show of it, and the controller. The fake client does not

@@ -6,12 +6,12 @@ package replica
 import (
 	"context"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/shardctl/shardctl/internal/config"
 	"github.com/shardctl/shardctl/internal/decorator"
 	"github.com/shardctl/shardctl/internal/hook"
+	"github.com/shardctl/shardctl/pkg/informers"
 	"github.com/shardctl/shardctl/pkg/shard"
 )
 
@@ -28,8 +28,8 @@ func controllerFor(c *decorator.Controller, role config.Role, gvr schema.GroupVe
 			after, err := c.Sync(tellHooks(ctx), gvr, key.Namespace, key.Name)
 			return shard.Result{RequeueAfter: after}, err
 		},
-		Filter:   func(u *unstructured.Unstructured) bool { return c.Matches(gvr, u) },
-		Concerns: func(from, to *unstructured.Unstructured) bool { return c.Concerns(gvr, from, to) },
+		Filter:   func(o *informers.Object) bool { return c.Matches(gvr, o) },
+		Concerns: func(from, to *informers.Object) bool { return c.Concerns(gvr, from, to) },
 	}
 	for _, rule := range role.Attachments() {
 		controller.Watches = append(controller.Watches, shard.Watch{Resource: rule.GVR(), Keys: parentsOf(c, gvr)})
@@ -47,8 +47,8 @@ func tellHooks(ctx context.Context) context.Context {
 }
 
 // parentsOf names the object of a type that an attachment belongs to.
-func parentsOf(c *decorator.Controller, gvr schema.GroupVersionResource) func(*unstructured.Unstructured) []shard.Key {
-	return func(attachment *unstructured.Unstructured) []shard.Key {
+func parentsOf(c *decorator.Controller, gvr schema.GroupVersionResource) func(*informers.Object) []shard.Key {
+	return func(attachment *informers.Object) []shard.Key {
 		parent, namespace, name, ok := c.ParentOf(attachment)
 		if !ok || parent != gvr {
 			return nil

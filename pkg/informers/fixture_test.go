@@ -267,13 +267,22 @@ func object(gvr schema.GroupVersionResource, namespace, name string, change ...f
 	return u
 }
 
+// cachedObject is the object as it comes from an API server.
+func cachedObject(u *unstructured.Unstructured) *Object {
+	o, err := NewObject(u)
+	if err != nil {
+		panic(fmt.Sprintf("%v: %v", u, err))
+	}
+	return o
+}
+
 func at(resourceVersion string) func(*unstructured.Unstructured) {
 	return func(u *unstructured.Unstructured) { u.SetResourceVersion(resourceVersion) }
 }
 
 func newSet(t *testing.T, s *apiServer, o Options) *Set {
 	t.Helper()
-	set, err := New(s, s, o)
+	set, err := New(FromDynamic(s), s, o)
 	if err != nil {
 		t.Fatal(err)
 	}

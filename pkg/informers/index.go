@@ -6,7 +6,6 @@ package informers
 import (
 	"fmt"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/cache"
 )
 
@@ -23,11 +22,11 @@ func indexers() cache.Indexers {
 // controllerUID returns the UID of the one owner with controller=true. Other
 // owners only matter to garbage collection.
 func controllerUID(obj any) ([]string, error) {
-	object, ok := obj.(metav1.Object)
+	object, ok := obj.(*Object)
 	if !ok {
-		return nil, fmt.Errorf("index %T by controller: it has no metadata", obj)
+		return nil, fmt.Errorf("index by controller: %T is not an object of a type", obj)
 	}
-	controller := metav1.GetControllerOfNoCopy(object)
+	controller := object.Controller()
 	if controller == nil || controller.UID == "" {
 		return nil, nil
 	}

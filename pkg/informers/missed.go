@@ -66,7 +66,7 @@ func changed(known cache.Indexer, items []runtime.Object) (listed map[string]typ
 			return nil, nil, err
 		}
 		listed[key] = now.GetUID()
-		old, err := cachedAt(known, key)
+		_, old, err := cachedAt(known, key)
 		switch {
 		case err != nil:
 			return nil, nil, err
@@ -79,29 +79,30 @@ func changed(known cache.Indexer, items []runtime.Object) (listed map[string]typ
 	return listed, events, sortByVersion(events)
 }
 
-// cachedAt is nil if the cache has nothing of the key.
-func cachedAt(known cache.Indexer, key string) (metav1.Object, error) {
-	old, exists, err := known.GetByKey(key)
+// cachedAt returns an object and its metadata, nil if the cache has nothing of the key.
+func cachedAt(known cache.Indexer, key string) (runtime.Object, metav1.Object, error) {
+	cached, exists, err := known.GetByKey(key)
 	if err != nil || !exists {
-		return nil, err
+		return nil, nil, err
 	}
-	return meta.Accessor(old)
+	object, ok := cached.(runtime.Object)
+	if !ok {
+		return nil, nil, fmt.Errorf("the cache has a %T", cached)
+	}
+	metadata, err := meta.Accessor(object)
+	return object, metadata, err
 }
 
 // deleted are the events for what the cache has and the list has not. An object that was
 // deleted and made again under its name is deleted too.
 func deleted(known cache.Indexer, listed map[string]types.UID, since string) (events []watch.Event, err error) {
 	for _, key := range known.ListKeys() {
-		old, err := cachedAt(known, key)
+		object, old, err := cachedAt(known, key)
 		if err != nil {
 			return nil, err
 		}
 		if uid, ok := listed[key]; old == nil || ok && uid == old.GetUID() {
 			continue
-		}
-		object, ok := old.(runtime.Object)
-		if !ok {
-			return nil, fmt.Errorf("the cache has a %T", old)
 		}
 		gone, err := atVersion(object, since)
 		if err != nil {

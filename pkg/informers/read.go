@@ -5,7 +5,6 @@ package informers
 
 import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
@@ -25,7 +24,7 @@ func (i *Informer) indexer() cache.Indexer {
 
 // Get returns the object; the namespace of cluster-scoped ones is "". The object
 // is shared and must not be changed.
-func (i *Informer) Get(namespace, name string) (*unstructured.Unstructured, bool) {
+func (i *Informer) Get(namespace, name string) (*Object, bool) {
 	indexer := i.indexer()
 	if indexer == nil {
 		return nil, false
@@ -34,14 +33,14 @@ func (i *Informer) Get(namespace, name string) (*unstructured.Unstructured, bool
 	if err != nil || !exists {
 		return nil, false
 	}
-	u, ok := obj.(*unstructured.Unstructured)
-	return u, ok
+	o, ok := obj.(*Object)
+	return o, ok
 }
 
 // List returns the objects of a namespace, or of all with "", that the selector
 // matches; nil matches all. The order is random. The objects are shared and must
 // not be changed.
-func (i *Informer) List(namespace string, selector labels.Selector) []*unstructured.Unstructured {
+func (i *Informer) List(namespace string, selector labels.Selector) []*Object {
 	indexer := i.indexer()
 	if indexer == nil {
 		return nil
@@ -58,7 +57,7 @@ func (i *Informer) List(namespace string, selector labels.Selector) []*unstructu
 
 // OwnedBy returns the objects whose controller (the owner reference with
 // controller=true) has the UID, in random order. They are shared and must not be changed.
-func (i *Informer) OwnedBy(uid types.UID) []*unstructured.Unstructured {
+func (i *Informer) OwnedBy(uid types.UID) []*Object {
 	indexer := i.indexer()
 	if indexer == nil {
 		return nil
@@ -97,13 +96,13 @@ func (i *Informer) LastResourceVersion() string {
 	return indexer.LastStoreSyncResourceVersion()
 }
 
-func matching(objs []any, selector labels.Selector) []*unstructured.Unstructured {
+func matching(objs []any, selector labels.Selector) []*Object {
 	all := selector == nil || selector.Empty()
-	found := make([]*unstructured.Unstructured, 0, len(objs))
+	found := make([]*Object, 0, len(objs))
 	for _, obj := range objs {
-		u, ok := obj.(*unstructured.Unstructured)
-		if ok && (all || selector.Matches(labels.Set(u.GetLabels()))) {
-			found = append(found, u)
+		o, ok := obj.(*Object)
+		if ok && (all || selector.Matches(labels.Set(o.GetLabels()))) {
+			found = append(found, o)
 		}
 	}
 	return found

@@ -32,10 +32,14 @@ func owned(controller *bool, uids ...types.UID) func(*unstructured.Unstructured)
 	}
 }
 
-func names(objects []*unstructured.Unstructured) []string {
+func names(objects []*Object) []string {
 	var found []string
 	for _, u := range objects {
-		found = append(found, cache.MetaObjectToName(u).String())
+		name, err := cache.ObjectToName(u)
+		if err != nil {
+			panic(err)
+		}
+		found = append(found, name.String())
 	}
 	slices.Sort(found)
 	return found
@@ -59,7 +63,7 @@ func TestReads(t *testing.T) {
 		app := labels.SelectorFromSet(labels.Set{"app": "x"})
 		tests := []struct {
 			name string
-			got  []*unstructured.Unstructured
+			got  []*Object
 			want []string
 		}{
 			{"all", informer.List("", nil), []string{"one/a", "one/b", "two/a"}},
@@ -154,91 +158,10 @@ func TestNamespaceOption(t *testing.T) {
 	})
 }
 
-func TestSlim(t *testing.T) {
-	const applied = "kubectl.kubernetes.io/last-applied-configuration"
-	annotated := func(u *unstructured.Unstructured) { u.SetAnnotations(map[string]string{applied: "{}"}) }
-	managed := func(u *unstructured.Unstructured) {
-		u.SetManagedFields([]metav1.ManagedFieldsEntry{{Manager: "kubectl", Operation: metav1.ManagedFieldsOperationApply}})
-	}
-	dropStatus := func(u *unstructured.Unstructured) { delete(u.Object, "status") }
-	status := func(u *unstructured.Unstructured) { u.Object["status"] = "large" }
-
-	tests := []struct {
-		name string
-		more func(*unstructured.Unstructured)
-		in   any
-		want func(t *testing.T, out any)
-	}{
-		{"managedFields go", nil, object(widgets, "ns", "a", managed), func(t *testing.T, out any) {
-			t.Helper()
-			if _, found, _ := unstructured.NestedFieldNoCopy(out.(*unstructured.Unstructured).Object, "metadata", "managedFields"); found {
-				t.Error("managedFields are still there")
-			}
-		}},
-		{"annotations stay", nil, object(widgets, "ns", "a", managed, annotated), func(t *testing.T, out any) {
-			t.Helper()
-			if out.(*unstructured.Unstructured).GetAnnotations()[applied] != "{}" {
-				t.Error("the last applied configuration is gone")
-			}
-		}},
-		{"more", dropStatus, object(widgets, "ns", "a", status, managed), func(t *testing.T, out any) {
-			t.Helper()
-			u := out.(*unstructured.Unstructured)
-			if _, found := u.Object["status"]; found || u.GetManagedFields() != nil || u.GetName() != "a" {
-				t.Errorf("left: %v", u.Object)
-			}
-		}},
-		{"other things pass", dropStatus, cache.DeletedFinalStateUnknown{Key: "ns/a"}, func(t *testing.T, out any) {
-			t.Helper()
-			if out.(cache.DeletedFinalStateUnknown).Key != "ns/a" {
-				t.Errorf("changed to %v", out)
-			}
-		}},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			transform := slim(test.more)
-			out, err := transform(test.in)
-			if err != nil {
-				t.Fatal(err)
-			}
-			out, err = transform(out) // client-go may do it twice
-			if err != nil {
-				t.Fatal(err)
-			}
-			test.want(t, out)
-		})
-	}
-}
-
-func TestCachedObjectsAreSlim(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		managed := func(u *unstructured.Unstructured) {
-			u.SetManagedFields([]metav1.ManagedFieldsEntry{{Manager: "kubectl"}})
-		}
-		api := newAPIServer(widgets)
-		api.create(t, widgets, object(widgets, "ns", "listed", managed))
-		set := newSet(t, api, Options{})
-		informer := set.Watch(widgets)
-		start(t, t.Context(), set)
-		within(t, time.Second, informer)
-		api.create(t, widgets, object(widgets, "ns", "watched", managed))
-		synctest.Wait()
-		if n := len(informer.Keys()); n != 2 {
-			t.Fatalf("%d objects", n)
-		}
-		for _, u := range informer.List("", nil) {
-			if u.GetManagedFields() != nil {
-				t.Errorf("%s is cached with managedFields", u.GetName())
-			}
-		}
-	})
-}
-
 func TestControllerUIDIndex(t *testing.T) {
 	tests := []struct {
 		name string
-		obj  any
+		obj  *unstructured.Unstructured
 		want []string
 	}{
 		{"no owner", object(widgets, "ns", "a"), nil},
@@ -249,7 +172,7 @@ func TestControllerUIDIndex(t *testing.T) {
 		{"controller without UID", object(widgets, "ns", "a", owned(ptr.To(true), "")), nil},
 	}
 	for _, test := range tests {
-		got, err := controllerUID(test.obj)
+		got, err := controllerUID(cachedObject(test.obj))
 		if err != nil || !slices.Equal(got, test.want) {
 			t.Errorf("%s: %q, %v, want %q", test.name, got, err, test.want)
 		}

@@ -16,7 +16,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/client-go/dynamic"
 	"k8s.io/klog/v2"
 )
 
@@ -37,7 +36,7 @@ const restartReset = 2 * time.Minute
 // the type through its servings; the rest are questions and notes.
 type resource struct {
 	gvr     schema.GroupVersionResource
-	client  dynamic.Interface
+	client  Client
 	catalog *catalog
 	options Options
 
@@ -63,7 +62,7 @@ type resource struct {
 	requests map[Request]uint64 // all that ended, ever
 }
 
-func newResource(gvr schema.GroupVersionResource, client dynamic.Interface, catalog *catalog, o Options) *resource {
+func newResource(gvr schema.GroupVersionResource, client Client, catalog *catalog, o Options) *resource {
 	return &resource{gvr: gvr, client: client, catalog: catalog, options: o, changed: make(chan struct{}), requests: map[Request]uint64{}}
 }
 

@@ -9,10 +9,8 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
-	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/tools/cache"
 )
 
@@ -28,17 +26,18 @@ type serving struct {
 
 func (r *resource) newServing(ctx context.Context, api metav1.APIResource) (*serving, error) {
 	sv := &serving{api: api, notFound: make(chan struct{}, 1)}
-	client := r.clientFor(api)
+	namespace := r.namespaceFor(api)
 	sv.source = &source{
 		list: func(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {
-			return client.List(ctx, opts)
+			return r.client.List(ctx, r.gvr, namespace, opts)
 		},
 		watch: func(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error) {
-			return client.Watch(ctx, opts)
+			return r.client.Watch(ctx, r.gvr, namespace, opts)
 		},
 		report: func(verb string, err error) { r.requestDone(ctx, sv, verb, err) },
 	}
-	informer, err := newInformer(sv.source, r.client, &unstructured.Unstructured{}, typeName(r.gvr), slim(r.options.Transform), indexers())
+	packer := newPacker(r.gvr.GroupVersion().WithKind(api.Kind), r.options.Transform)
+	informer, err := newInformer(sv.source, r.client, &Object{}, typeName(r.gvr), packer.pack, indexers())
 	if err != nil {
 		return nil, fmt.Errorf("make the informer of %s: %w", typeName(r.gvr), err)
 	}
@@ -46,13 +45,13 @@ func (r *resource) newServing(ctx context.Context, api metav1.APIResource) (*ser
 	return sv, nil
 }
 
-// clientFor never asks for a cluster-scoped type within a namespace: that is answered
-// with 404.
-func (r *resource) clientFor(api metav1.APIResource) dynamic.ResourceInterface {
-	if api.Namespaced && r.options.Namespace != "" {
-		return r.client.Resource(r.gvr).Namespace(r.options.Namespace)
+// namespaceFor never is that of a cluster-scoped type: a request within a namespace
+// would be answered with 404.
+func (r *resource) namespaceFor(api metav1.APIResource) string {
+	if api.Namespaced {
+		return r.options.Namespace
 	}
-	return r.client.Resource(r.gvr)
+	return metav1.NamespaceAll
 }
 
 // requestDone notes the outcome of a list or watch.

@@ -10,13 +10,12 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/dynamic"
 )
 
 // Set holds one shared informer per watched resource type. Its methods may be
 // called from several goroutines.
 type Set struct {
-	client  dynamic.Interface
+	client  Client
 	options Options
 	catalog *catalog
 
@@ -33,9 +32,9 @@ type spawnFunc func(loop func(ctx context.Context) error) (cancel context.Cancel
 
 // New returns a Set that watches nothing yet. The discovery client must not cache.
 // It fails on options that are not allowed.
-func New(client dynamic.Interface, discovery Discovery, o Options) (*Set, error) {
+func New(client Client, discovery Discovery, o Options) (*Set, error) {
 	if client == nil || discovery == nil {
-		return nil, errors.New("informers: a dynamic client and a discovery client are needed")
+		return nil, errors.New("informers: a client and a discovery client are needed")
 	}
 	o, err := o.withDefaults()
 	if err != nil {

@@ -29,7 +29,7 @@ func TestOptionsValidation(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := New(newAPIServer(), newAPIServer(), test.o)
+			_, err := New(FromDynamic(newAPIServer()), newAPIServer(), test.o)
 			if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
 				t.Fatalf("New() = %v, want %q", err, test.want)
 			}
@@ -38,7 +38,7 @@ func TestOptionsValidation(t *testing.T) {
 	if _, err := New(nil, newAPIServer(), Options{}); err == nil {
 		t.Error("New without a client succeeded")
 	}
-	if _, err := New(newAPIServer(), nil, Options{}); err == nil {
+	if _, err := New(FromDynamic(newAPIServer()), nil, Options{}); err == nil {
 		t.Error("New without discovery succeeded")
 	}
 }

@@ -25,7 +25,7 @@ import (
 // resourceVersions, and when it is restarted it does not remember what was before.
 type forgetful struct {
 	mu      sync.Mutex
-	objects map[string]*unstructured.Unstructured
+	objects map[string]*Object
 	version int
 	memory  int // the resourceVersion from which on it remembers
 	stream  *watch.FakeWatcher
@@ -37,7 +37,7 @@ type forgetful struct {
 }
 
 func newForgetful() *forgetful {
-	return &forgetful{objects: map[string]*unstructured.Unstructured{}, version: 1, memory: 1}
+	return &forgetful{objects: map[string]*Object{}, version: 1, memory: 1}
 }
 
 // IsWatchListSemanticsUnSupported tells client-go not to stream lists.
@@ -55,10 +55,10 @@ func (f *forgetful) list(_ context.Context, opts metav1.ListOptions) (runtime.Ob
 	if f.refusal != nil {
 		return nil, f.refusal
 	}
-	list := &unstructured.UnstructuredList{}
+	list := &List{}
 	list.SetResourceVersion(strconv.Itoa(f.version))
 	for _, object := range f.objects {
-		list.Items = append(list.Items, *object.DeepCopy())
+		list.Items = append(list.Items, object.DeepCopyObject().(*Object))
 	}
 	return list, nil
 }
@@ -87,16 +87,15 @@ func (f *forgetful) change(how func()) {
 // put changes an object, unseen if nothing watches; f.mu is held.
 func (f *forgetful) put(name, uid string) {
 	f.version++
-	object := object(widgets, "ns", name, at(strconv.Itoa(f.version)))
-	object.SetUID(types.UID(uid))
+	object := cachedObject(object(widgets, "ns", name, at(strconv.Itoa(f.version)), func(u *unstructured.Unstructured) { u.SetUID(types.UID(uid)) }))
 	old := f.objects[name]
 	f.objects[name] = object
 	switch {
 	case f.stream == nil:
 	case old == nil:
-		f.stream.Add(object.DeepCopy())
+		f.stream.Add(object.DeepCopyObject())
 	default:
-		f.stream.Modify(object.DeepCopy())
+		f.stream.Modify(object.DeepCopyObject())
 	}
 }
 
@@ -115,7 +114,7 @@ func (f *forgetful) restart(meanwhile func()) {
 func (f *forgetful) watched(t *testing.T) (*source, *recorder) {
 	t.Helper()
 	s, seen := f.source(), &recorder{}
-	informer, err := newInformer(s, f, &unstructured.Unstructured{}, "widgets", slim(nil), indexers())
+	informer, err := newInformer(s, f, &Object{}, "widgets", newPacker(example.WithKind("Widget"), nil).pack, indexers())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -226,7 +225,7 @@ func TestRefusalAfterARestartIsNotBelievedAtOnce(t *testing.T) {
 			if d := time.Since(began); 0 < d && d < refusedPatience/2 {
 				return nil, forbidden(widgets)
 			}
-			return &unstructured.UnstructuredList{}, nil
+			return &List{}, nil
 		}}
 		if _, err := s.listOnce(t.Context(), metav1.ListOptions{}); err != nil {
 			t.Fatal(err)
@@ -247,7 +246,7 @@ func TestRefusalThatLastsIsBelieved(t *testing.T) {
 		requests := 0
 		s := &source{report: func(string, error) {}, list: func(context.Context, metav1.ListOptions) (runtime.Object, error) {
 			requests++
-			return &unstructured.UnstructuredList{}, refusal
+			return &List{}, refusal
 		}}
 		if _, err := s.listOnce(t.Context(), metav1.ListOptions{}); err != nil {
 			t.Fatal(err)

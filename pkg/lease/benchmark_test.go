@@ -1,48 +1,222 @@
 // Copyright The shardctl Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package lease_test
+package lease
 
 import (
 	"fmt"
+	"maps"
+	"slices"
+	"strconv"
 	"testing"
 	"time"
 
-	"github.com/shardctl/shardctl/internal/sim"
-	"github.com/shardctl/shardctl/pkg/lease"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 )
 
-// BenchmarkStep is one event of the watch in a settled group: what a replica
-// does for every heartbeat of every other.
+// BenchmarkStep is what one replica of a settled group does.
+//
+//   - tick: time has passed, and nothing is due;
+//   - heartbeat: the watch shows that another replica has renewed its session;
+//   - renewal: the watch shows that another replica has renewed one shard, which is what
+//     lease mode does all the time;
+//   - exchange: the watch shows that two others have exchanged a shard, so that the plan is
+//     made anew, here by a trivial assignment (BenchmarkAssign is of the real one);
+//   - interval: a whole RenewInterval, with all that the group renews in it: the replica's
+//     own requests, their answers, and what the watch shows, one event at a time;
+//   - interval-batched: the same with as many events at a time as a [Driver] takes that
+//     finds them waiting.
+//
+// What the watch shows is made by the benchmark: some allocations for each event are its own.
 func BenchmarkStep(b *testing.B) {
-	for _, size := range []struct{ members, shards int }{{3, 10}, {10, 200}} {
-		b.Run(fmt.Sprintf("%d-members-%d-shards", size.members, size.shards), func(b *testing.B) {
-			w := sim.New(1, lease.Default)
-			var names []string
-			for i := range size.shards {
-				names = append(names, fmt.Sprintf("s%d", i))
-			}
-			w.SetShards(names...)
-			w.Config.Assign = func(s lease.Snapshot) lease.Plan {
-				plan := lease.Plan{}
-				for i, shard := range s.Shards {
-					plan[shard.Name] = s.Members[i%len(s.Members)].Identity
+	for _, mode := range []Mode{SessionMode, LeaseMode} {
+		for _, size := range []struct{ members, shards int }{{3, 10}, {10, 200}, {10, MaxShards}} {
+			b.Run(fmt.Sprintf("mode=%s/members=%d/shards=%d", mode, size.members, size.shards), func(b *testing.B) {
+				r := newResident(b, mode, size.members, size.shards)
+				b.Run("tick", func(b *testing.B) {
+					r.measure(b, 0, func(int) { r.step(b, Tick{}) })
+				})
+				b.Run("heartbeat", func(b *testing.B) {
+					r.measure(b, 0, func(turn int) { r.step(b, r.renewed(r.members[0], turn)) })
+				})
+				if mode == LeaseMode {
+					b.Run("renewal", func(b *testing.B) {
+						r.measure(b, 0, func(turn int) { r.step(b, r.renewed(r.shards[0], turn)) })
+					})
 				}
-				return plan
+				b.Run("exchange", r.exchange)
+				b.Run("interval", func(b *testing.B) {
+					r.measure(b, 0, func(turn int) { r.interval(b, turn, 1) })
+				})
+				b.Run("interval-batched", func(b *testing.B) {
+					r.measure(b, 0, func(turn int) { r.interval(b, turn, maxBatch) })
+				})
+			})
+		}
+	}
+}
+
+// resident is a replica of a group whose other members write what the benchmark says.
+type resident struct {
+	*fuzzWorld
+	members, shards []*foreign
+	drained         []Event // for the next step
+	settled         bool
+	plans           int // that the replica made
+	epoch           int32
+}
+
+// foreign is a Lease that another replica writes.
+type foreign struct {
+	lease *coordinationv1.Lease
+	// attempts are its annotations with one attempt and with another.
+	attempts [2]map[string]string
+}
+
+// newResident has one replica make all shards, and then share them with others.
+func newResident(b *testing.B, mode Mode, members, shards int) *resident {
+	b.Helper()
+	r := &resident{epoch: 1000}
+	var specs []ShardSpec
+	for i := range shards {
+		specs = append(specs, ShardSpec{Name: fmt.Sprintf("type-%04d.example.com", i), Kind: "Thing"})
+	}
+	machine, err := NewElection(Config{
+		Group: "g", Namespace: "ns", Replica: replica(0), Timings: Default, Mode: mode, Shards: specs,
+		Assign: func(s Snapshot) Plan {
+			r.plans++
+			return inTurn(s)
+		},
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	r.fuzzWorld = &fuzzWorld{tape: &tape{}, machine: machine, revision: 1, now: Instant(time.Hour), leases: map[string]*coordinationv1.Lease{}}
+	r.step(b, r.list(), Reported{Ready: true})
+	r.settle(b, shards)
+	for i := 1; i < members; i++ {
+		r.join(replica(i))
+	}
+	r.settle(b, (shards+members-1)/members)
+	r.settled = true
+	r.notice()
+	return r
+}
+
+// replica is the i-th of the group.
+func replica(i int) Replica {
+	pod := fmt.Sprintf("pod-%d", i)
+	return Replica{Pod: pod, UID: types.UID("uid-of-" + pod), Container: "main", Boot: "boot"}
+}
+
+// inTurn gives the shards to the members in turn.
+func inTurn(s Snapshot) Plan {
+	plan := Plan{}
+	for i, shard := range s.Shards {
+		plan[shard.Name] = s.Members[i%len(s.Members)].Identity
+	}
+	return plan
+}
+
+// join writes the record of another replica, which is like this one's.
+func (r *resident) join(other Replica) {
+	l := r.leases[r.machine.own].DeepCopy()
+	l.Name, l.Spec.HolderIdentity = MemberLeaseName("g", other), ptr.To(Identity{Replica: other, Incarnation: 1}.String())
+	r.write(l)
+}
+
+// step feeds the machine, which keeps what it holds once it is settled.
+func (r *resident) step(b *testing.B, events ...Event) {
+	for _, effect := range r.machine.Step(r.now, events...) {
+		switch effect := effect.(type) {
+		case Send:
+			r.sent = append(r.sent, effect.Op)
+		case Extended:
+		case Revoked:
+			r.drained = append(r.drained, Drained{Term: effect.Term})
+		default:
+		}
+		if _, moved := effect.(Revoked); moved && r.settled {
+			b.Fatalf("a settled group moves: %+v", effect)
+		}
+	}
+}
+
+// settle lets time pass until the replica holds so many shards and nothing is under way.
+func (r *resident) settle(b *testing.B, shards int) {
+	b.Helper()
+	held := 0
+	for turn := range 200 {
+		r.now = r.now.Add(time.Second)
+		r.othersAct(turn)
+		events := append(r.turn(), r.drained...)
+		r.drained = nil
+		r.step(b, events...)
+		held = 0
+		for _, c := range r.machine.order {
+			if c.phase == held_ {
+				held++
 			}
-			w.InstallLayout()
-			for i := range size.members {
-				w.Start(fmt.Sprintf("m%d", i))
+		}
+		if held == shards && len(r.sent)+len(r.drained) == 0 {
+			return
+		}
+	}
+	b.Fatalf("the replica holds %d shards, want %d", held, shards)
+}
+
+// othersAct has the others renew their Leases, and claim what was released for them.
+func (r *resident) othersAct(turn int) {
+	for _, name := range slices.Sorted(maps.Keys(r.leases)) {
+		l := r.leases[name].DeepCopy()
+		preferred := l.Annotations[AnnotationPreferred]
+		switch {
+		case preferred != "":
+			l.Spec.HolderIdentity, l.Spec.LeaseTransitions = &preferred, ptr.To(*l.Spec.LeaseTransitions+1)
+			l.Spec.LeaseDurationSeconds = ptr.To(int32(Default.LeaseDuration / time.Second))
+		case !r.isForeign(l) || l.Annotations[AnnotationAttempt] == "":
+			continue
+		}
+		l.Annotations = annotate(l.Annotations, map[string]string{AnnotationPreferred: "", AnnotationAttempt: strconv.Itoa(turn)})
+		r.write(l)
+	}
+}
+
+func (r *resident) isForeign(l *coordinationv1.Lease) bool {
+	holder := ptr.Deref(l.Spec.HolderIdentity, "")
+	return holder != "" && holder != r.machine.Identity()
+}
+
+// notice takes stock of the Leases of others, whose shards all have some load.
+func (r *resident) notice() {
+	loads := map[string]map[string]int64{}
+	for name, l := range r.leases {
+		if l.Labels[LabelKind] == KindShard && r.isForeign(l) {
+			holder := *l.Spec.HolderIdentity
+			if loads[holder] == nil {
+				loads[holder] = map[string]int64{}
 			}
-			w.Run(10 * time.Second)
-			if w.Checks.Violation != nil {
-				b.Fatal(w.Checks.Violation)
-			}
-			r := w.Replicas[0]
-			now := r.Clock.At(w.Now())
-			for b.Loop() {
-				r.Election.Step(now, lease.Tick{})
-			}
-		})
+			loads[holder][name[len("g."):]] = 100
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.leases)) {
+		l := r.leases[name]
+		if !r.isForeign(l) {
+			continue
+		}
+		f := &foreign{lease: l}
+		for i := range f.attempts {
+			f.attempts[i] = annotate(maps.Clone(l.Annotations), map[string]string{AnnotationAttempt: strconv.Itoa(i)})
+		}
+		if l.Labels[LabelKind] == KindShard {
+			r.shards = append(r.shards, f)
+			continue
+		}
+		for i := range f.attempts {
+			f.attempts[i][AnnotationLoad] = encodeMap(loads[*l.Spec.HolderIdentity])
+		}
+		r.members = append(r.members, f)
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/shardctl/shardctl/pkg/informers"
 	"github.com/shardctl/shardctl/pkg/lease"
 )
 
@@ -54,7 +55,7 @@ func newDivided(t *testing.T, by lease.Partition, objects ...runtime.Object) *di
 func (d *divided) start(name string, buckets int) *member {
 	d.t.Helper()
 	m := d.prepare(name)
-	concerned := func(u *unstructured.Unstructured) []Key {
+	concerned := func(u *informers.Object) []Key {
 		return []Key{{Namespace: u.GetNamespace(), Name: u.GetLabels()["of"]}}
 	}
 	err := m.Add(Controller{
@@ -257,14 +258,14 @@ func TestGroupAnUpdateWithAnotherUIDIsADeletionAndACreation(t *testing.T) {
 		o.SetLabels(map[string]string{"colour": "red"})
 		return o
 	}
-	isRed := func(u *unstructured.Unstructured) bool { return u.GetLabels()["colour"] == "red" }
+	isRed := func(u *informers.Object) bool { return u.GetLabels()["colour"] == "red" }
 	for _, tc := range []struct {
 		name     string
-		concerns func(from, to *unstructured.Unstructured) bool
+		concerns func(from, to *informers.Object) bool
 		from, to *unstructured.Unstructured
 		want     string // where it is reconciled for that
 	}{
-		{"the next one is reconciled although no update concerns the controller", func(_, _ *unstructured.Unstructured) bool { return false }, red(object(widgets, "w")), red(object(widgets, "w")), "3-of-4"},
+		{"the next one is reconciled although no update concerns the controller", func(_, _ *informers.Object) bool { return false }, red(object(widgets, "w")), red(object(widgets, "w")), "3-of-4"},
 		{"the next one is reconciled although the last one was not", nil, object(widgets, "w"), red(object(widgets, "w")), "3-of-4"},
 		{"the end of the last one is reconciled although the next one is not", nil, red(object(widgets, "w")), object(widgets, "w"), "0-of-4"},
 	} {

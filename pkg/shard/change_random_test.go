@@ -14,7 +14,8 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/shardctl/shardctl/pkg/informers"
 )
 
 // Everything at random times: changes of objects and of the number of buckets, controllers that are replaced, removed and
@@ -77,7 +78,7 @@ func applyAtRandom(t *testing.T, rnd *rand.Rand) {
 			return nil
 		})
 		one.Buckets, one.Partition = buckets, "key"
-		one.Filter = func(*unstructured.Unstructured) bool { return true }
+		one.Filter = func(*informers.Object) bool { return true }
 		if rnd.IntN(2) == 0 {
 			one.Watches = []Watch{{Resource: gadgets, Keys: keysOfNothing}}
 		}

@@ -14,11 +14,12 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	dynamicfake "k8s.io/client-go/dynamic/fake"
 	clienttesting "k8s.io/client-go/testing"
+
+	"github.com/shardctl/shardctl/pkg/informers"
 )
 
 // gizmos are a type that the API server does not serve.
@@ -42,7 +43,7 @@ func (m *member) epochs() map[string]int32 {
 	return all
 }
 
-func keysOfNothing(*unstructured.Unstructured) []Key { return nil }
+func keysOfNothing(*informers.Object) []Key { return nil }
 
 func nameOf(gvr schema.GroupVersionResource) ControllerName {
 	return ControllerName{Resource: gvr.GroupResource()}

@@ -11,7 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/tools/cache"
 
@@ -58,11 +57,11 @@ type Controller struct {
 	Observe func(ctx context.Context, key Key)
 	// Filter, if set, says which objects are reconciled. The default is all. It may
 	// be called from several goroutines.
-	Filter func(*unstructured.Unstructured) bool
+	Filter func(*informers.Object) bool
 	// Concerns, if set, says whether a change of an object is to be reconciled.
 	// The default is every change of an object that passes the Filter before or
 	// after it.
-	Concerns func(from, to *unstructured.Unstructured) bool
+	Concerns func(from, to *informers.Object) bool
 	// Watches are other types whose objects concern those of this one. Nothing
 	// is reconciled before their caches have synced too.
 	Watches []Watch
@@ -84,7 +83,7 @@ type Watch struct {
 	Resource schema.GroupVersionResource
 	// Keys names the objects of the controller's type that the object
 	// concerns.
-	Keys func(*unstructured.Unstructured) []Key
+	Keys func(*informers.Object) []Key
 }
 
 const (

@@ -45,7 +45,7 @@ func runInPod(t *testing.T, uid types.UID, path string) (content string) {
 	if err := o.setDefaults(); err != nil {
 		t.Fatal(err)
 	}
-	set, err := informers.New(c.objects, served{}, informers.Options{})
+	set, err := informers.New(informers.FromDynamic(c.objects), served{}, informers.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

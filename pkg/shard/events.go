@@ -6,10 +6,10 @@ package shard
 import (
 	"time"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/shardctl/shardctl/internal/work"
+	"github.com/shardctl/shardctl/pkg/informers"
 )
 
 // ownEvents are those of the objects that the controller reconciles: each goes to
@@ -17,8 +17,8 @@ import (
 func (c *controller) ownEvents() cache.ResourceEventHandler {
 	return cache.ResourceEventHandlerFuncs{
 		AddFunc: func(obj any) {
-			if u := objectIn(obj); u != nil {
-				c.added(u)
+			if o := objectIn(obj); o != nil {
+				c.added(o)
 			}
 		},
 		UpdateFunc: func(old, obj any) {
@@ -33,18 +33,18 @@ func (c *controller) ownEvents() cache.ResourceEventHandler {
 			}
 		},
 		DeleteFunc: func(obj any) {
-			if u := objectIn(obj); u != nil {
-				c.deleted(u)
+			if o := objectIn(obj); o != nil {
+				c.deleted(o)
 			}
 		},
 	}
 }
 
 // otherEvents are those of another type's objects, which name keys.
-func (c *controller) otherEvents(keys func(*unstructured.Unstructured) []Key) cache.ResourceEventHandler {
+func (c *controller) otherEvents(keys func(*informers.Object) []Key) cache.ResourceEventHandler {
 	enqueue := func(obj any) {
-		if u := objectIn(obj); u != nil {
-			for _, key := range keys(u) {
+		if o := objectIn(obj); o != nil {
+			for _, key := range keys(o) {
 				c.enqueue(c.meant(key))
 			}
 		}
@@ -60,24 +60,24 @@ func (c *controller) otherEvents(keys func(*unstructured.Unstructured) []Key) ca
 }
 
 // objectIn is the object that an event is about, nil if there is none in it.
-func objectIn(event any) *unstructured.Unstructured {
+func objectIn(event any) *informers.Object {
 	if gone, ok := event.(cache.DeletedFinalStateUnknown); ok {
 		event = gone.Obj
 	}
-	u, _ := event.(*unstructured.Unstructured)
-	return u
+	o, _ := event.(*informers.Object)
+	return o
 }
 
-func (c *controller) passes(u *unstructured.Unstructured) bool { return c.Filter == nil || c.Filter(u) }
+func (c *controller) passes(o *informers.Object) bool { return c.Filter == nil || c.Filter(o) }
 
-func (c *controller) added(u *unstructured.Unstructured) {
-	c.observe(u)
-	if c.passes(u) {
-		c.enqueue(objectOf(u))
+func (c *controller) added(o *informers.Object) {
+	c.observe(o)
+	if c.passes(o) {
+		c.enqueue(objectOf(o))
 	}
 }
 
-func (c *controller) updated(from, to *unstructured.Unstructured) {
+func (c *controller) updated(from, to *informers.Object) {
 	c.observe(to)
 	if !c.concerns(from, to) {
 		return
@@ -88,21 +88,21 @@ func (c *controller) updated(from, to *unstructured.Unstructured) {
 	c.enqueue(objectOf(to))
 }
 
-func (c *controller) deleted(u *unstructured.Unstructured) {
-	c.observe(u)
-	if c.passes(u) {
-		c.departed(objectOf(u))
-		c.enqueue(objectOf(u))
+func (c *controller) deleted(o *informers.Object) {
+	c.observe(o)
+	if c.passes(o) {
+		c.departed(objectOf(o))
+		c.enqueue(objectOf(o))
 	}
 }
 
-func (c *controller) observe(u *unstructured.Unstructured) {
+func (c *controller) observe(o *informers.Object) {
 	if c.seen != nil {
-		c.seen.add(keyOf(u))
+		c.seen.add(keyOf(o))
 	}
 }
 
-func (c *controller) concerns(from, to *unstructured.Unstructured) bool {
+func (c *controller) concerns(from, to *informers.Object) bool {
 	if c.Concerns != nil {
 		return c.Concerns(from, to)
 	}
@@ -112,8 +112,8 @@ func (c *controller) concerns(from, to *unstructured.Unstructured) bool {
 // meant is the object that a key names: the one in the cache, or the one that was
 // there last.
 func (c *controller) meant(key Key) work.Object[Key] {
-	if u, ok := c.own.Get(key.Namespace, key.Name); ok {
-		return objectOf(u)
+	if o, ok := c.own.Get(key.Namespace, key.Name); ok {
+		return objectOf(o)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -136,10 +136,10 @@ func (c *controller) enqueue(o work.Object[Key]) {
 	}
 }
 
-func keyOf(u *unstructured.Unstructured) Key {
-	return Key{Namespace: u.GetNamespace(), Name: u.GetName()}
+func keyOf(o *informers.Object) Key {
+	return Key{Namespace: o.GetNamespace(), Name: o.GetName()}
 }
 
-func objectOf(u *unstructured.Unstructured) work.Object[Key] {
-	return work.Object[Key]{Key: keyOf(u), UID: u.GetUID()}
+func objectOf(o *informers.Object) work.Object[Key] {
+	return work.Object[Key]{Key: keyOf(o), UID: o.GetUID()}
 }

@@ -17,7 +17,6 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/discovery"
-	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 
@@ -122,15 +121,15 @@ func newGroup(cfg *rest.Config, client *lease.Client, set *informers.Set, o Grou
 }
 
 func newInformers(cfg *rest.Config, o GroupOptions) (*informers.Set, error) {
-	dyn, err := dynamic.NewForConfig(cfg)
+	client, err := informers.NewClient(cfg)
 	if err != nil {
-		return nil, fmt.Errorf("client for the informers: %w", err)
+		return nil, err
 	}
 	disco, err := discovery.NewDiscoveryClientForConfig(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("client for discovery: %w", err)
 	}
-	return informers.New(dyn, disco, informers.Options{Namespace: o.WatchNamespace, Metadata: o.Metadata})
+	return informers.New(client, disco, informers.Options{Namespace: o.WatchNamespace, Metadata: o.Metadata})
 }
 
 // FencedConfig returns a configuration for clients whose writes are sent only

@@ -93,7 +93,7 @@ func (c *cluster) prepare(name string) *member {
 	if err := o.setDefaults(); err != nil {
 		c.t.Fatal(err)
 	}
-	set, err := informers.New(c.objects, served{}, informers.Options{})
+	set, err := informers.New(informers.FromDynamic(c.objects), served{}, informers.Options{})
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -405,7 +405,7 @@ func TestGroupTheNextHolderWaitsForWhatTheLastOneWrote(t *testing.T) {
 func TestGroupTheNextHolderReconcilesWhatCeasedToPassTheFilter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, object(widgets, "other"))
-		mine := func(u *unstructured.Unstructured) bool { return u.GetLabels()["mine"] == "yes" }
+		mine := func(u *informers.Object) bool { return u.GetLabels()["mine"] == "yes" }
 		var seen sync.Map
 		members := map[string]*member{}
 		for _, name := range []string{"a", "b"} {

@@ -67,18 +67,27 @@ func (c *controller) reconcile(ctx context.Context, key shard.Key) (shard.Result
 	if !ok {
 		return shard.Result{}, errors.New("a reconcile without a term")
 	}
-	object, ok := c.objects.Get(key.Namespace, key.Name)
-	if !ok || object.GetDeletionTimestamp() != nil {
+	cached, ok := c.objects.Get(key.Namespace, key.Name)
+	if !ok || cached.GetDeletionTimestamp() != nil {
 		return shard.Result{}, nil // the garbage collector deletes its child
 	}
-	child, _ := c.children.Get(key.Namespace, c.t.ChildName(key.Name))
+	object, err := cached.Decode()
+	if err != nil {
+		return shard.Result{}, err
+	}
+	var child *unstructured.Unstructured
+	if cached, ok := c.children.Get(key.Namespace, c.t.ChildName(key.Name)); ok {
+		if child, err = cached.Decode(); err != nil {
+			return shard.Result{}, err
+		}
+	}
 	if workload.Unreconciled(object, child) == nil {
 		return shard.Result{}, nil
 	}
 	return shard.Result{}, c.worker.Reconcile(ctx, c.t, object, fmt.Sprintf("%s/%d", term.Shard(), term.Epoch()))
 }
 
-func (c *controller) ownersOf(child *unstructured.Unstructured) []shard.Key {
+func (c *controller) ownersOf(child *informers.Object) []shard.Key {
 	if owner, ok := c.t.OwnerOf(child); ok {
 		return []shard.Key{{Namespace: child.GetNamespace(), Name: owner}}
 	}
