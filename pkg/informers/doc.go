@@ -11,7 +11,9 @@
 // [Informer.Release]. Types may be added and removed before and while
 // [Set.Run] runs:
 //
-//	set, err := informers.New(dynamicClient, discoveryClient, informers.Options{})
+//	client, err := informers.NewClient(restConfig)
+//	...
+//	set, err := informers.New(client, discoveryClient, informers.Options{})
 //	...
 //	informer := set.Watch(widgets) // a schema.GroupVersionResource
 //	remove, err := informer.AddHandler(cache.ResourceEventHandlerFuncs{ ... })
@@ -75,20 +77,35 @@
 //
 // # Memory
 //
+// Every replica keeps every object, and few are looked at. So an [Object] is kept as
+// the JSON that the API server has sent, compressed, with as much of its metadata
+// decoded as events, selectors and indexes need. Whoever needs the rest decodes it
+// and gets a copy of his own: [Object.Decode], [Object.DecodeInto]. That takes some tens
+// of microseconds for an object of 4 KB; receiving one takes less than decoding it
+// would.
+//
+// Objects of a type resemble each other. The first ones, 32 KiB together, become a
+// dictionary which later ones are compressed with (the S2 format of
+// github.com/klauspost/compress, a variant of Snappy). An object of many small fields takes
+// a twentieth to a tenth of what it takes decoded; of one that is mostly random text,
+// such as a certificate, nothing is saved but the fields. docs/benchmarks.md has
+// figures, docs/design/008-cached-objects.md the reasons.
+//
 // metadata.managedFields is dropped before an object is cached: it can be as large
 // as the rest of it, and nothing that reconciles needs it. The
 // annotation kubectl.kubernetes.io/last-applied-configuration stays: hooks
 // compare it. [Options.Transform] can drop more. Besides the object itself each
 // handler costs one map entry per object: what it has been told exists.
 //
-// Objects from the cache and in handlers are shared by everyone in the process.
-// They must not be changed; call DeepCopy first. (Running tests with
-// KUBE_CACHE_MUTATION_DETECTOR=true makes client-go panic on a violation.)
+// Objects from the cache and in handlers are shared by everyone in the process and do not
+// change. (Running tests with KUBE_CACHE_MUTATION_DETECTOR=true makes client-go panic if
+// somebody changes a label of one.)
 //
 // # Tests
 //
 // The package is tested on virtual time (testing/synctest) against an API
 // server made of client-go's dynamic fake and a discovery that can serve,
-// withdraw, forbid and fail types; what holds against a real kube-apiserver is
+// withdraw, forbid and fail types; finding a field in JSON by a fuzz test against
+// encoding/json; what holds against a real kube-apiserver is
 // tested in e2e/.
 package informers

@@ -26,9 +26,11 @@ type Options struct {
 	Namespace string
 
 	// Transform changes an object in place before it is cached and before any
-	// handler sees it, after managedFields were dropped: to save memory. It
-	// must be idempotent (client-go may call it twice for one object), fast, and
-	// keep name, namespace, uid, resourceVersion, labels and ownerReferences.
+	// handler sees it, after managedFields were dropped: to save memory. It has
+	// to keep apiVersion, kind, name, namespace, uid and resourceVersion, and what
+	// labels and ownerReferences are needed for. What it leaves has to be
+	// encodable as JSON, else the object is kept as it was. Every object that comes
+	// is decoded and encoded for it, some 100 microseconds for 4 KB.
 	// Default: no further change.
 	Transform func(*unstructured.Unstructured)
 

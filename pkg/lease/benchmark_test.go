@@ -102,6 +102,9 @@ func newResident(b *testing.B, mode Mode, members, shards int) *resident {
 	r.settle(b, (shards+members-1)/members)
 	r.settled = true
 	r.notice()
+	for _, f := range slices.Concat(r.members, r.shards) {
+		r.step(b, r.renewed(f, 0)) // members tell of the load
+	}
 	return r
 }
 
@@ -133,38 +136,36 @@ func (r *resident) step(b *testing.B, events ...Event) {
 		switch effect := effect.(type) {
 		case Send:
 			r.sent = append(r.sent, effect.Op)
-		case Extended:
 		case Revoked:
+			if r.settled {
+				b.Fatalf("a settled replica loses %s: %s", effect.Term.Shard, effect.Cause)
+			}
 			r.drained = append(r.drained, Drained{Term: effect.Term})
-		default:
-		}
-		if _, moved := effect.(Revoked); moved && r.settled {
-			b.Fatalf("a settled group moves: %+v", effect)
 		}
 	}
 }
 
 // settle lets time pass until the replica holds so many shards and nothing is under way.
-func (r *resident) settle(b *testing.B, shards int) {
+func (r *resident) settle(b *testing.B, want int) {
 	b.Helper()
-	held := 0
+	holds := 0
 	for turn := range 200 {
 		r.now = r.now.Add(time.Second)
 		r.othersAct(turn)
 		events := append(r.turn(), r.drained...)
 		r.drained = nil
 		r.step(b, events...)
-		held = 0
+		holds = 0
 		for _, c := range r.machine.order {
-			if c.phase == held_ {
-				held++
+			if c.phase == held {
+				holds++
 			}
 		}
-		if held == shards && len(r.sent)+len(r.drained) == 0 {
+		if holds == want && len(r.sent)+len(r.drained) == 0 && !r.isReleased() {
 			return
 		}
 	}
-	b.Fatalf("the replica holds %d shards, want %d", held, shards)
+	b.Fatalf("the replica holds %d shards, want %d", holds, want)
 }
 
 // othersAct has the others renew their Leases, and claim what was released for them.
@@ -182,6 +183,16 @@ func (r *resident) othersAct(turn int) {
 		l.Annotations = annotate(l.Annotations, map[string]string{AnnotationPreferred: "", AnnotationAttempt: strconv.Itoa(turn)})
 		r.write(l)
 	}
+}
+
+// isReleased tells whether some shard waits for another to claim it.
+func (r *resident) isReleased() bool {
+	for _, l := range r.leases {
+		if l.Annotations[AnnotationPreferred] != "" {
+			return true
+		}
+	}
+	return false
 }
 
 func (r *resident) isForeign(l *coordinationv1.Lease) bool {
@@ -206,17 +217,84 @@ func (r *resident) notice() {
 		if !r.isForeign(l) {
 			continue
 		}
-		f := &foreign{lease: l}
-		for i := range f.attempts {
-			f.attempts[i] = annotate(maps.Clone(l.Annotations), map[string]string{AnnotationAttempt: strconv.Itoa(i)})
-		}
+		f, load := &foreign{lease: l}, ""
 		if l.Labels[LabelKind] == KindShard {
 			r.shards = append(r.shards, f)
-			continue
+		} else {
+			r.members = append(r.members, f)
+			load = encodeMap(loads[*l.Spec.HolderIdentity])
 		}
 		for i := range f.attempts {
-			f.attempts[i][AnnotationLoad] = encodeMap(loads[*l.Spec.HolderIdentity])
+			f.attempts[i] = annotate(l.Annotations, map[string]string{AnnotationAttempt: strconv.Itoa(i), AnnotationLoad: load})
 		}
-		r.members = append(r.members, f)
+	}
+}
+
+// anew is a Lease at the next resourceVersion; what it points to is shared.
+func (r *resident) anew(l *coordinationv1.Lease) *coordinationv1.Lease {
+	r.revision++
+	next := *l
+	next.ResourceVersion = strconv.FormatUint(r.revision, 10)
+	return &next
+}
+
+// renewed is what the watch shows of a renewal.
+func (r *resident) renewed(f *foreign, turn int) Observed {
+	l := r.anew(f.lease)
+	l.Annotations = f.attempts[turn%2]
+	return Observed{Lease: l}
+}
+
+// measure repeats what makes so many plans each time.
+func (r *resident) measure(b *testing.B, plans int, do func(turn int)) {
+	b.ReportAllocs()
+	turns := 0
+	r.plans = 0
+	for b.Loop() {
+		do(turns)
+		turns++
+	}
+	if r.plans != plans*turns {
+		b.Fatalf("%d plans were made in %d turns, want %d in each", r.plans, turns, plans)
+	}
+}
+
+// exchange is of two shards of two others, there and back.
+func (r *resident) exchange(b *testing.B) {
+	first := r.shards[0].lease
+	i := slices.IndexFunc(r.shards, func(f *foreign) bool { return *f.lease.Spec.HolderIdentity != *first.Spec.HolderIdentity })
+	second := r.shards[i].lease
+	r.measure(b, 1, func(turn int) {
+		to, from := first, second
+		if turn%2 == 0 {
+			to, from = second, first
+		}
+		r.step(b, r.taken(first, to), r.taken(second, from))
+	})
+}
+
+// taken is what the watch shows when a shard has changed to the holder of another.
+func (r *resident) taken(l, by *coordinationv1.Lease) Observed {
+	l = r.anew(l)
+	r.epoch++
+	l.Spec.HolderIdentity, l.Spec.LeaseTransitions = by.Spec.HolderIdentity, ptr.To(r.epoch)
+	if l.Annotations[AnnotationSession] != "" {
+		l.Annotations = annotate(l.Annotations, map[string]string{AnnotationSession: *l.Spec.HolderIdentity})
+	}
+	return Observed{Lease: l}
+}
+
+// interval lets a RenewInterval pass; the machine takes so many events at a time.
+func (r *resident) interval(b *testing.B, turn, batch int) {
+	r.now = r.now.Add(Default.RenewInterval)
+	r.step(b, Tick{})
+	events := r.turn()
+	for _, f := range slices.Concat(r.members, r.shards) {
+		if f.lease.Annotations[AnnotationAttempt] != "" { // a session's shards are not renewed
+			events = append(events, r.renewed(f, turn))
+		}
+	}
+	for some := range slices.Chunk(events, batch) {
+		r.step(b, some...)
 	}
 }
