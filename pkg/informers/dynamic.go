@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"sync"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -58,18 +59,44 @@ func (c dynamicClient) Watch(ctx context.Context, resource schema.GroupVersionRe
 	if err != nil {
 		return nil, err
 	}
-	return watch.Filter(from, func(event watch.Event) (watch.Event, bool) {
-		u, ok := event.Object.(*unstructured.Unstructured)
-		if !ok {
-			return event, true
+	w := &encodedWatch{from: from, result: make(chan watch.Event), done: make(chan struct{})}
+	go w.run()
+	return w, nil
+}
+
+// encodedWatch hands on what a dynamic client's watch shows, as an [*Object] each.
+type encodedWatch struct {
+	from   watch.Interface
+	result chan watch.Event
+	stop   sync.Once
+	done   chan struct{} // closed by Stop: nobody listens any more
+}
+
+func (w *encodedWatch) ResultChan() <-chan watch.Event { return w.result }
+
+func (w *encodedWatch) Stop() {
+	w.stop.Do(func() {
+		close(w.done)
+		w.from.Stop()
+	})
+}
+
+func (w *encodedWatch) run() {
+	defer close(w.result)
+	for event := range w.from.ResultChan() {
+		if u, ok := event.Object.(*unstructured.Unstructured); ok {
+			object, err := NewObject(u)
+			event.Object = object
+			if err != nil {
+				event = watch.Event{Type: watch.Error, Object: &metav1.Status{Status: metav1.StatusFailure, Message: err.Error()}}
+			}
 		}
-		object, err := NewObject(u)
-		if err != nil {
-			return watch.Event{Type: watch.Error, Object: &metav1.Status{Status: metav1.StatusFailure, Message: err.Error()}}, true
+		select {
+		case w.result <- event:
+		case <-w.done:
+			return
 		}
-		event.Object = object
-		return event, true
-	}), nil
+	}
 }
 
 // NewObject encodes an object, for a [Client] that has it decoded.

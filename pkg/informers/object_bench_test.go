@@ -35,7 +35,7 @@ func deploymentJSON(i int) []byte {
 	}
 	name := fmt.Sprintf("app-%d", i)
 	labels := map[string]any{"app.kubernetes.io/name": name, "team": fmt.Sprintf("team-%d", i%20)}
-	fields := []byte(`{"f:metadata":{"f:labels":{".":{},"f:app.kubernetes.io/name":{},"f:team":{}}},"f:spec":{"f:progressDeadlineSeconds":{},"f:replicas":{},"f:selector":{},"f:template":{"f:spec":{"f:containers":{}}}}}`)
+	fields := `{"f:metadata":{"f:labels":{".":{},"f:app.kubernetes.io/name":{},"f:team":{}}},"f:spec":{"f:progressDeadlineSeconds":{},"f:replicas":{},"f:selector":{},"f:template":{"f:spec":{"f:containers":{}}}}}`
 	u := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "apps/v1", "kind": "Deployment",
 		"metadata": map[string]any{"labels": labels},
@@ -49,7 +49,7 @@ func deploymentJSON(i int) []byte {
 	u.SetNamespace(fmt.Sprintf("team-%d", i%20))
 	u.SetResourceVersion(fmt.Sprint(100_000 + i))
 	u.SetManagedFields([]metav1.ManagedFieldsEntry{
-		{Manager: "kubectl-client-side-apply", Operation: metav1.ManagedFieldsOperationUpdate, APIVersion: "apps/v1", FieldsType: "FieldsV1", FieldsV1: &metav1.FieldsV1{Raw: fields}},
+		{Manager: "kubectl-client-side-apply", Operation: metav1.ManagedFieldsOperationUpdate, APIVersion: "apps/v1", FieldsType: "FieldsV1", FieldsV1: metav1.NewFieldsV1(fields)},
 	})
 	data, err := json.Marshal(u.Object)
 	if err != nil {

@@ -37,7 +37,7 @@ func everything(u *unstructured.Unstructured) {
 	u.SetAnnotations(map[string]string{lastApplied: `{"metadata":{"managedFields":[]}}`, "quote": `"}\`})
 	u.SetOwnerReferences([]metav1.OwnerReference{{APIVersion: "v1", Kind: "Owner", Name: "o", UID: "u2", Controller: ptr.To(true)}})
 	u.SetFinalizers([]string{"example.com/f"})
-	u.SetManagedFields([]metav1.ManagedFieldsEntry{{Manager: "kubectl", Operation: metav1.ManagedFieldsOperationApply, FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:spec":{}}`)}}})
+	u.SetManagedFields([]metav1.ManagedFieldsEntry{{Manager: "kubectl", Operation: metav1.ManagedFieldsOperationApply, FieldsV1: metav1.NewFieldsV1(`{"f:spec":{}}`)}})
 	u.Object["spec"] = map[string]any{"large": int64(1) << 60, "small": 0.5, "list": []any{"a", nil, true, map[string]any{}}}
 }
 
