@@ -25,8 +25,8 @@ const (
 
 // Cron says when a schedule has its ticks: all at whole seconds. The zero value has none.
 type Cron struct {
-	every  time.Duration      // of "@every"
-	fields *cron.SpecSchedule // of all others
+	every  time.Duration // of "@every"
+	fields cron.Schedule // of all others
 }
 
 // Zone finds a time zone by its name in the IANA database, like Europe/Berlin; an empty
