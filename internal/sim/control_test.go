@@ -24,6 +24,7 @@ func TestControl(t *testing.T) {
 		{"counted from the send, clocks apart", true, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			terms, overlaps, longest := 0, 0, time.Duration(0)
 			for seed := range uint64(histories) {
 				c := sim.RunControl(seed, test.fromSend, test.clocksApart)

@@ -17,6 +17,7 @@ func TestSchedules(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes hundreds of histories")
 	}
+	t.Parallel()
 	counts := map[schedule.Delivery]*ScheduleCounts{schedule.AtMostOnce: {}, schedule.AtLeastOnce: {}}
 	enough := func(d schedule.Delivery) bool {
 		return counts[d].Starts >= 1000 && !slices.Contains(counts[d].Killed[:], 0)

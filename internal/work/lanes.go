@@ -75,11 +75,16 @@ func (l *Lanes[K]) popBacklog() K {
 	}
 }
 
-// pop takes the first key, and lets go of what it refers to.
+// pop takes the first key, and lets go of what it refers to. The room of the last
+// one is kept: mostly there is one key at a time, and the next needs no other.
 func pop[K any](lane *[]K) K {
 	var none K
 	key := (*lane)[0]
 	(*lane)[0] = none
-	*lane = (*lane)[1:]
+	if len(*lane) == 1 {
+		*lane = (*lane)[:0]
+	} else {
+		*lane = (*lane)[1:]
+	}
 	return key
 }

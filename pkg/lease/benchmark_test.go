@@ -22,12 +22,12 @@ import (
 //   - heartbeat: the watch shows that another replica has renewed its session;
 //   - renewal: the watch shows that another replica has renewed one shard, which is what
 //     lease mode does all the time;
-//   - exchange: the watch shows that two others have exchanged a shard, so that the plan is
-//     made anew, here by a trivial assignment (BenchmarkAssign is of the real one);
+//   - exchange: the watch shows that two others have exchanged a shard, and have it back,
+//     so that the plan is made anew twice, here by a trivial assignment (BenchmarkAssign is
+//     of the real one);
 //   - interval: a whole RenewInterval, with all that the group renews in it: the replica's
-//     own requests, their answers, and what the watch shows, one event at a time;
-//   - interval-batched: the same with as many events at a time as a [Driver] takes that
-//     finds them waiting.
+//     own requests, their answers, and what the watch shows, of which the machine is given
+//     as much at a time as by a [Driver] that finds it waiting.
 //
 // What the watch shows is made by the benchmark: some allocations for each event are its own.
 func BenchmarkStep(b *testing.B) {
@@ -36,22 +36,19 @@ func BenchmarkStep(b *testing.B) {
 			b.Run(fmt.Sprintf("mode=%s/members=%d/shards=%d", mode, size.members, size.shards), func(b *testing.B) {
 				r := newResident(b, mode, size.members, size.shards)
 				b.Run("tick", func(b *testing.B) {
-					r.measure(b, 0, func(int) { r.step(b, Tick{}) })
+					r.measure(b, 0, func(int) { r.step(Tick{}) })
 				})
 				b.Run("heartbeat", func(b *testing.B) {
-					r.measure(b, 0, func(turn int) { r.step(b, r.renewed(r.members[0], turn)) })
+					r.measure(b, 0, func(turn int) { r.step(r.renewed(r.members[0], turn)) })
 				})
 				if mode == LeaseMode {
 					b.Run("renewal", func(b *testing.B) {
-						r.measure(b, 0, func(turn int) { r.step(b, r.renewed(r.shards[0], turn)) })
+						r.measure(b, 0, func(turn int) { r.step(r.renewed(r.shards[0], turn)) })
 					})
 				}
 				b.Run("exchange", r.exchange)
 				b.Run("interval", func(b *testing.B) {
-					r.measure(b, 0, func(turn int) { r.interval(b, turn, 1) })
-				})
-				b.Run("interval-batched", func(b *testing.B) {
-					r.measure(b, 0, func(turn int) { r.interval(b, turn, maxBatch) })
+					r.measure(b, 0, func(turn int) { r.interval(turn) })
 				})
 			})
 		}
@@ -61,6 +58,7 @@ func BenchmarkStep(b *testing.B) {
 // resident is a replica of a group whose other members write what the benchmark says.
 type resident struct {
 	*fuzzWorld
+	b               *testing.B
 	members, shards []*foreign
 	drained         []Event // for the next step
 	settled         bool
@@ -78,7 +76,7 @@ type foreign struct {
 // newResident has one replica make all shards, and then share them with others.
 func newResident(b *testing.B, mode Mode, members, shards int) *resident {
 	b.Helper()
-	r := &resident{epoch: 1000}
+	r := &resident{b: b, epoch: 1000}
 	var specs []ShardSpec
 	for i := range shards {
 		specs = append(specs, ShardSpec{Name: fmt.Sprintf("type-%04d.example.com", i), Kind: "Thing"})
@@ -94,7 +92,7 @@ func newResident(b *testing.B, mode Mode, members, shards int) *resident {
 		b.Fatal(err)
 	}
 	r.fuzzWorld = &fuzzWorld{tape: &tape{}, machine: machine, revision: 1, now: Instant(time.Hour), leases: map[string]*coordinationv1.Lease{}}
-	r.step(b, r.list(), Reported{Ready: true})
+	r.step(r.list(), Reported{Ready: true})
 	r.settle(b, shards)
 	for i := 1; i < members; i++ {
 		r.join(replica(i))
@@ -103,7 +101,7 @@ func newResident(b *testing.B, mode Mode, members, shards int) *resident {
 	r.settled = true
 	r.notice()
 	for _, f := range slices.Concat(r.members, r.shards) {
-		r.step(b, r.renewed(f, 0)) // members tell of the load
+		r.step(r.renewed(f, 0)) // members tell of the load
 	}
 	return r
 }
@@ -131,14 +129,14 @@ func (r *resident) join(other Replica) {
 }
 
 // step feeds the machine, which keeps what it holds once it is settled.
-func (r *resident) step(b *testing.B, events ...Event) {
+func (r *resident) step(events ...Event) {
 	for _, effect := range r.machine.Step(r.now, events...) {
 		switch effect := effect.(type) {
 		case Send:
 			r.sent = append(r.sent, effect.Op)
 		case Revoked:
 			if r.settled {
-				b.Fatalf("a settled replica loses %s: %s", effect.Term.Shard, effect.Cause)
+				r.b.Fatalf("a settled replica loses %s: %s", effect.Term.Shard, effect.Cause)
 			}
 			r.drained = append(r.drained, Drained{Term: effect.Term})
 		}
@@ -154,7 +152,7 @@ func (r *resident) settle(b *testing.B, want int) {
 		r.othersAct(turn)
 		events := append(r.turn(), r.drained...)
 		r.drained = nil
-		r.step(b, events...)
+		r.step(events...)
 		holds = 0
 		for _, c := range r.machine.order {
 			if c.phase == held {
@@ -245,11 +243,12 @@ func (r *resident) renewed(f *foreign, turn int) Observed {
 	return Observed{Lease: l}
 }
 
-// measure repeats what makes so many plans each time.
+// measure repeats what makes so many plans each time, and leaves the group as it was.
 func (r *resident) measure(b *testing.B, plans int, do func(turn int)) {
+	b.Helper()
 	b.ReportAllocs()
 	turns := 0
-	r.plans = 0
+	r.b, r.plans = b, 0
 	for b.Loop() {
 		do(turns)
 		turns++
@@ -259,17 +258,15 @@ func (r *resident) measure(b *testing.B, plans int, do func(turn int)) {
 	}
 }
 
-// exchange is of two shards of two others, there and back.
+// exchange is of two shards of two others.
 func (r *resident) exchange(b *testing.B) {
+	b.Helper()
 	first := r.shards[0].lease
 	i := slices.IndexFunc(r.shards, func(f *foreign) bool { return *f.lease.Spec.HolderIdentity != *first.Spec.HolderIdentity })
 	second := r.shards[i].lease
-	r.measure(b, 1, func(turn int) {
-		to, from := first, second
-		if turn%2 == 0 {
-			to, from = second, first
-		}
-		r.step(b, r.taken(first, to), r.taken(second, from))
+	r.measure(b, 2, func(int) {
+		r.step(r.taken(first, second), r.taken(second, first))
+		r.step(r.taken(first, first), r.taken(second, second))
 	})
 }
 
@@ -284,17 +281,17 @@ func (r *resident) taken(l, by *coordinationv1.Lease) Observed {
 	return Observed{Lease: l}
 }
 
-// interval lets a RenewInterval pass; the machine takes so many events at a time.
-func (r *resident) interval(b *testing.B, turn, batch int) {
+// interval lets a RenewInterval pass.
+func (r *resident) interval(turn int) {
 	r.now = r.now.Add(Default.RenewInterval)
-	r.step(b, Tick{})
+	r.step(Tick{})
 	events := r.turn()
 	for _, f := range slices.Concat(r.members, r.shards) {
 		if f.lease.Annotations[AnnotationAttempt] != "" { // a session's shards are not renewed
 			events = append(events, r.renewed(f, turn))
 		}
 	}
-	for some := range slices.Chunk(events, batch) {
-		r.step(b, some...)
+	for some := range slices.Chunk(events, maxBatch) {
+		r.step(some...)
 	}
 }

@@ -516,14 +516,22 @@ func (e *Election) myTurn(c *claim, plan Plan) bool {
 // rank is the replica's place among those that could take the shard, the
 // planned holder first; -1 if it cannot.
 func (e *Election) rank(c *claim, plan Plan) (rank, of int) {
-	var could []string
+	own, could := e.Identity(), false
 	for _, m := range e.members {
-		if m.Takes(c.family) {
-			could = append(could, m.Identity)
+		if !m.Takes(c.family) {
+			continue
+		}
+		of++
+		if m.Identity == own {
+			could = true
+		} else if byPreference(c.shard, plan[c.shard], m.Identity, own) < 0 {
+			rank++
 		}
 	}
-	slices.SortFunc(could, func(a, b string) int { return byPreference(c.shard, plan[c.shard], a, b) })
-	return slices.Index(could, e.Identity()), max(1, len(could))
+	if !could {
+		rank = -1
+	}
+	return rank, max(1, of)
 }
 
 // closedFor is how long a Lease is closed to a session that is over before the

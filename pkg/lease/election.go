@@ -210,7 +210,8 @@ type Election struct {
 	members  []Candidate // the live members, as of the last look
 	snapshot Snapshot    // what the plan was made from
 	planned  Plan
-	wake     Instant // the earliest instant at which something becomes due
+	spare    []Assignable // room for the next snapshot, which mostly equals the last one
+	wake     Instant      // the earliest instant at which something becomes due
 	effects  []Effect
 }
 

@@ -154,6 +154,9 @@ func (e *Election) remind(c *claim, known *entry) bool {
 	if known.shard.Claimed || known.shard.Holder != "" || c.reminded == known.shard.UID {
 		return false
 	}
+	if _, kept := e.view.ledgers[known.lease.Name]; !kept {
+		return false
+	}
 	op := Op{Verb: Update, Name: known.lease.Name, Lease: known.lease.DeepCopy(), Why: "remind"}
 	if !e.view.restoreLedger(op.Lease) {
 		return false

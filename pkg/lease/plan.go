@@ -87,9 +87,10 @@ func (e *Election) plan() Plan {
 	e.noteEmptied()
 	// The plan is a function of the snapshot, and most events change nothing in
 	// that.
-	s := Snapshot{Members: e.members, Shards: e.assignables(), TargetReplicas: e.targetReplicas()}
+	s := Snapshot{Members: e.members, Shards: e.assignables(e.spare[:0]), TargetReplicas: e.targetReplicas()}
+	e.spare = s.Shards
 	if e.planned == nil || !s.equal(e.snapshot) {
-		e.snapshot, e.planned = s, e.cfg.Assign(s)
+		e.snapshot, e.planned, e.spare = s, e.cfg.Assign(s), nil
 	}
 	return e.planned
 }
@@ -156,15 +157,15 @@ func (e *Election) noteEmptied() {
 	}
 }
 
-// assignables are the shards that can be held now.
-func (e *Election) assignables() []Assignable {
+// assignables are the shards that can be held now, appended to those given.
+func (e *Election) assignables(shards []Assignable) []Assignable {
 	// An earlier session of a member counts as that member, which will claim the
 	// shard anew: both have one record.
 	members := make(map[string]string, len(e.members))
 	for _, m := range e.members {
 		members[e.view.who(m.Identity).record] = m.Identity
 	}
-	shards := make([]Assignable, 0, len(e.shards))
+	shards = slices.Grow(shards, len(e.shards))
 	for _, name := range e.shards {
 		if p := e.parts[name]; p.use == inUse {
 			shards = append(shards, e.assignable(name, p.family, members))
