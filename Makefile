@@ -10,9 +10,10 @@
 # A go.work above this directory must not change what is built.
 export GOWORK := off
 
-# Root module and e2e module; e2e/controlplane/servers and e2e/monitoring/prometheus
-# only build other projects' servers.
-MODULES := . e2e
+# Root module, e2e module, and the benchmarks, which need the modules of peers;
+# e2e/controlplane/servers and e2e/monitoring/prometheus only build other projects'
+# servers.
+MODULES := . e2e e2e/bench
 TOOL := go tool -modfile="$(CURDIR)/go.tools.mod"
 
 # What `shardctl version` prints.
@@ -21,8 +22,13 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 # More flags for go test, for instance TESTFLAGS='-run TestHandOff -v'.
 TESTFLAGS ?=
 
-# More flags for make bench-balance, for instance BENCHFLAGS='--only spread,handoff'.
+# More flags for make bench, for instance BENCHFLAGS='--only spread,handoff'. With any,
+# nothing is written unless --out=../.. is among them.
 BENCHFLAGS ?=
+
+# What make bench-micro measures, and where that is.
+MICRO ?= Step|Assign|Bucket|Queue|List|Transform
+MICRO_PACKAGES := ./pkg/lease ./pkg/shard ./pkg/informers ./internal/work
 
 # What images are called: $(IMAGE):$(VERSION), and :dev, which is what manifests/ names.
 IMAGE ?= shardctl
@@ -110,6 +116,7 @@ sim-mutants: ## Seed one bug after the other: the simulator has to find every on
 .PHONY: test-e2e
 test-e2e: ## Run the tests on a real kube-apiserver and etcd
 	cd e2e && go test $(RACE) -count=1 -p=1 -shuffle=on -timeout=30m $(TESTFLAGS) ./...
+	cd e2e/bench && go test $(RACE) -count=1 -shuffle=on -timeout=10m $(TESTFLAGS) ./...
 
 .PHONY: e2e-kind
 e2e-kind: image ## Test what is deployed on a new kind cluster, with docker (3 minutes; KIND_NODE_IMAGE=IMAGE, KEEP=1)
@@ -122,11 +129,32 @@ e2e-kind: image ## Test what is deployed on a new kind cluster, with docker (3 m
 faults: ## Do harm to replicas and servers, FAULTS times of each kind, and judge every write (half an hour)
 	cd e2e && go run ./cmd/faults --runs=$(FAULTS) $(if $(KINDS),--kinds=$(KINDS)) $(if $(SEED),--seed=$(SEED))
 
-# docs/benchmarks.md says what the figures mean. BENCHFLAGS='--only handoff' measures
-# one part.
+# docs/benchmarks.md says what the figures mean. It is built, not run, by the go
+# command, which then notes the commit in it.
+.PHONY: bench
+bench: bin/bench ## Measure shardctl beside its peers, and write docs/benchmarks.md (40 minutes, on a quiet machine)
+	cd e2e/bench && ../../bin/bench $(or $(BENCHFLAGS),--out=../..)
+
+BALANCE := assign,rollout,spread,handoff
+
 .PHONY: bench-balance
-bench-balance: ## Measure how shards are shared, handed over and moved (10 minutes, on a quiet machine)
-	cd e2e && go run ./cmd/benchbalance $(BENCHFLAGS)
+bench-balance: bin/bench ## The parts of it about shares, hand-overs and moves; writes nothing
+	cd e2e/bench && ../../bin/bench $(or $(BENCHFLAGS),--only=$(BALANCE))
+
+.PHONY: bench-render
+bench-render: bin/bench ## Make pages and plots again from docs/benchmarks/results.json
+	cd e2e/bench && ../../bin/bench --render --out=../..
+
+.PHONY: bin/bench
+bin/bench:
+	cd e2e/bench && go build -buildvcs=auto -o ../../bin/bench .
+
+# A package at a time, six times each, for benchstat to tell how sure it is.
+.PHONY: bench-micro
+bench-micro: ## Run the micro-benchmarks that match MICRO, with allocations (10 minutes)
+	mkdir -p bin
+	go test -run='^$$' -bench='$(MICRO)' -benchmem -count=6 -p=1 $(MICRO_PACKAGES) >bin/bench-micro.txt
+	$(TOOL) benchstat bin/bench-micro.txt
 
 .PHONY: lint
 lint: ## Check style, likely bugs, dead code and tidiness

@@ -1,0 +1,111 @@
+// Copyright The shardctl Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+const (
+	// fanOuts are how many each figure is the median of, after some that do not count.
+	fanOuts, fanOutsBefore = 20, 5
+)
+
+// runner is one contender's controller, and how it is started.
+type runner struct {
+	who    contender
+	suffix string // of the names of its figures and crews
+	args   []string
+}
+
+// runners are who reconciles. controller-runtime does with its own priority queue, which is its default, and with client-go's,
+// which it can be told to use.
+func runners() []runner {
+	return []runner{
+		{who: session},
+		{who: controllerRuntime},
+		{who: controllerRuntime, suffix: "_client_go_queue", args: []string{"--priority-queue=false"}},
+		{who: knative},
+	}
+}
+
+// measureThroughput has all items reconciled at once, by the change of one object that every controller has been told to map to
+// them, and does so in turn with all contenders. Items per second are counted from the beginning of the first reconcile to the
+// end of the last, so they are what goes through queue and workers. If an item is reconciled twice for one change that takes its
+// time and does not count.
+func measureThroughput(ctx context.Context, b *bench) error {
+	counts := []int{1, 4, 16}
+	if b.quick {
+		counts = counts[:1]
+	}
+	for _, workers := range counts {
+		if err := b.throughput(ctx, workers); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// throughput measures all runners with the same number of workers. Ours has to be no slower than controller-runtime with the
+// queue that is faster here.
+func (b *bench) throughput(ctx context.Context, workers int) (err error) {
+	name := fmt.Sprintf("empty_reconciles_%d_workers", workers)
+	var crews []*crew
+	defer func() {
+		for _, c := range crews {
+			err = errors.Join(err, c.dismiss())
+		}
+	}()
+	for i, r := range runners() {
+		c, err := b.crew(ctx, fmt.Sprintf("throughput-%d-%d", workers, i), append(r.args, "--contender="+string(r.who), fmt.Sprintf("--workers=%d", workers))...)
+		if err != nil {
+			return err
+		}
+		crews = append(crews, c)
+		if err := c.begin(ctx); err != nil {
+			return err
+		}
+	}
+	rates, err := b.takeTurns(ctx, crews)
+	if err != nil {
+		return err
+	}
+	medians := map[contender]float64{} // of each at its best
+	for i, r := range runners() {
+		slices.Sort(rates[i])
+		median := rates[i][len(rates[i])/2]
+		b.sample(name+r.suffix, r.who, "1/s", rates[i])
+		b.add(figure{Name: name + r.suffix, Who: r.who, Unit: "1/s", Value: median})
+		b.add(figure{Name: name + r.suffix + "_best", Who: r.who, Unit: "1/s", Value: rates[i][len(rates[i])-1]})
+		medians[r.who] = max(medians[r.who], median)
+	}
+	b.add(figure{Name: name + "_times_controller_runtime", Unit: "times", Value: medians[session] / medians[controllerRuntime]}.atLeast(1))
+	return nil
+}
+
+// takeTurns lets the crews reconcile all items one after the other, again and again, and returns how many items each has done
+// per second each time.
+func (b *bench) takeTurns(ctx context.Context, crews []*crew) ([][]float64, error) {
+	before, counted := fanOutsBefore, fanOuts
+	if b.quick {
+		before, counted = 0, 1
+	}
+	rates := make([][]float64, len(crews))
+	for turn := range before + counted {
+		for i, c := range crews {
+			all, err := c.fanOut(ctx)
+			if err != nil {
+				return nil, err
+			}
+			if turn >= before {
+				took := together(all)
+				rates[i] = append(rates[i], float64(c.items)/took.Last.Sub(took.First).Seconds())
+			}
+		}
+	}
+	return rates, nil
+}
