@@ -121,6 +121,12 @@ func (l *List[K]) Taker(o Object[K]) (Term, bool) {
 	return Term{}, false
 }
 
+// Divided tells whether terms take keys of buckets, so that Taker and Start have to know
+// which object a key names, and not only the key.
+func (l *List[K]) Divided() bool {
+	return slices.ContainsFunc(l.parts, func(p part) bool { return p.newest.Bucket.Of > 1 })
+}
+
 // Start decides about a key that is next in a term's queue. The UID is that of
 // the object to be reconciled that the key names in the cache now, empty if it
 // names none: if that belongs to another bucket, whoever has it was told of it.

@@ -5,12 +5,8 @@ package shard
 
 import "time"
 
-// wasBusy notes that a worker was, for a shard.
-func (c *controller) wasBusy(shard string, took time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.busy[shard] += took
-}
+// wasBusy notes that a worker was, for a shard; c.mu is held.
+func (c *controller) wasBusy(shard string, took time.Duration) { c.busy[shard] += took }
 
 // takeBusy is for how long workers were busy with each shard since the last call,
 // all workers of the controller together. A reconcile counts when it returns.

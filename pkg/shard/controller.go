@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/tools/cache"
 
@@ -157,7 +158,9 @@ type controller struct {
 	own     *informers.Informer
 	others  []*informers.Informer
 	metrics *metrics
-	remove  []func() // event handlers
+	// succeeded measures those reconciles that did. There are too many to look it up for each.
+	succeeded func() prometheus.Observer
+	remove    []func() // event handlers
 
 	seen     *observations
 	problems *problems
@@ -180,6 +183,7 @@ func newController(c Controller, set *informers.Set, m *metrics) (*controller, e
 		busy:       map[string]time.Duration{},
 	}
 	w.returned = sync.NewCond(&w.mu)
+	w.succeeded = sync.OnceValue(func() prometheus.Observer { return m.reconciles.WithLabelValues(w.family, w.Name, "success") })
 	if c.Observe != nil {
 		w.seen = newObservations(c.Name)
 	}

@@ -4,8 +4,10 @@
 package shard
 
 import (
+	"slices"
 	"time"
 
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/shardctl/shardctl/internal/work"
@@ -42,21 +44,31 @@ func (c *controller) ownEvents() cache.ResourceEventHandler {
 
 // otherEvents are those of another type's objects, which name keys.
 func (c *controller) otherEvents(keys func(*informers.Object) []Key) cache.ResourceEventHandler {
-	enqueue := func(obj any) {
+	named := func(obj any) []Key {
 		if o := objectIn(obj); o != nil {
-			for _, key := range keys(o) {
-				c.enqueue(c.meant(key))
-			}
+			return keys(o)
 		}
+		return nil
 	}
 	return cache.ResourceEventHandlerFuncs{
-		AddFunc: enqueue,
+		AddFunc: func(obj any) { c.enqueueKeys(named(obj)) },
 		UpdateFunc: func(old, obj any) {
-			enqueue(old) // it may concern another object than before
-			enqueue(obj)
+			now := named(obj)
+			c.enqueueKeys(now)
+			c.enqueueKeys(without(named(old), now)) // it may concern another object than before
 		},
-		DeleteFunc: enqueue,
+		DeleteFunc: func(obj any) { c.enqueueKeys(named(obj)) },
 	}
+}
+
+// without are the keys that are not among others. One that was added twice could be
+// reconciled twice, because workers take the first while the second is on its way.
+func without(keys, others []Key) []Key {
+	if slices.Equal(keys, others) { // as a rule, and there may be very many
+		return nil
+	}
+	among := sets.New(others...)
+	return slices.DeleteFunc(slices.Clone(keys), among.Has)
 }
 
 // objectIn is the object that an event is about, nil if there is none in it.
@@ -109,6 +121,26 @@ func (c *controller) concerns(from, to *informers.Object) bool {
 	return c.passes(from) || c.passes(to)
 }
 
+// enqueueKeys adds the objects that keys name.
+func (c *controller) enqueueKeys(keys []Key) {
+	for _, key := range keys {
+		if !c.enqueueUndivided(key) {
+			c.enqueue(c.meant(key))
+		}
+	}
+}
+
+// enqueueUndivided adds a key, unless it matters what object that names.
+func (c *controller) enqueueUndivided(key Key) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.list.Divided() {
+		return false
+	}
+	c.add(work.Object[Key]{Key: key})
+	return true
+}
+
 // meant is the object that a key names: the one in the cache, or the one that was
 // there last.
 func (c *controller) meant(key Key) work.Object[Key] {
@@ -127,10 +159,15 @@ func (c *controller) departed(o work.Object[Key]) {
 	c.list.Departed(time.Now(), o)
 }
 
-// enqueue adds an object to the queue of the term that takes it, if one does.
+// enqueue adds an object.
 func (c *controller) enqueue(o work.Object[Key]) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.add(o)
+}
+
+// add adds an object to the queue of the term that takes it, if one does; c.mu is held.
+func (c *controller) add(o work.Object[Key]) {
 	if t, ok := c.list.Taker(o); ok {
 		c.queues[t].Add(o.Key)
 	}

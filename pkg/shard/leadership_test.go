@@ -176,16 +176,22 @@ func TestRoleLedgerGoesFromTermToTerm(t *testing.T) {
 				return nil
 			}}
 		}
+		awaitEntry := func(text string) {
+			c.eventually(time.Second, text+" is on record", func() bool { return lease.DecodeShard(c.leases.Lease("g.report")).Ledger == text })
+		}
 		a := c.serve("a", counting("a"))
 		c.awaitHeld(a, "report")
+		awaitEntry("entered by a") // what the work does at once may come later than its being held is seen
 		b := c.serve("b", counting("b"))
 		c.eventually(firstStart, "the second is ready", func() bool { return b.Ready() == nil })
 		c.stop(a)
 		c.awaitHeld(b, "report")
+		awaitEntry("entered by b")
 		e := c.serve("e", counting("e"))
 		c.eventually(firstStart, "the third is ready", func() bool { return e.Ready() == nil })
 		c.stop(b)
 		c.awaitHeld(e, "report")
+		awaitEntry("entered by e")
 		c.stop(e)
 		want := []string{`a finds ""`, `b finds "entered by a"`, `e finds "last word of b"`}
 		if got := d.read(); !slices.Equal(got, want) {

@@ -102,13 +102,10 @@ func (c *controller) process(t *stint, q *queue, key Key) {
 		return
 	}
 	t.working()
-	began := time.Now()
-	next, result, err := c.reconcile(t, key)
-	took := time.Since(began)
-	c.wasBusy(t.term.Shard(), took)
+	next, result, took, err := c.reconcile(t, key)
 	switch next {
 	case work.Forget:
-		c.metrics.reconciled(c.family, c.Name, "success", took)
+		c.succeeded().Observe(took.Seconds())
 		c.problems.solved(key)
 		q.Forget(key)
 		if result.RequeueAfter > 0 {
@@ -133,8 +130,10 @@ func (c *controller) heed(t *stint) {
 func (c *controller) start(t *stint, key Key) work.Decision {
 	now := work.Conditions{Valid: t.term.Valid(), Synced: c.synced()}
 	o := work.Object[Key]{Key: key}
-	if u, ok := c.own.Get(key.Namespace, key.Name); ok && c.passes(u) {
-		o = objectOf(u)
+	if t.id.Bucket.Of > 1 { // else the key is of this bucket whatever it names
+		if named, ok := c.own.Get(key.Namespace, key.Name); ok && c.passes(named) {
+			o.UID = named.GetUID()
+		}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -144,19 +143,21 @@ func (c *controller) start(t *stint, key Key) work.Decision {
 
 // reconcile turns a panic into an error: one bad object must not end the work
 // on all others.
-func (c *controller) reconcile(t *stint, key Key) (next work.Decision, result Result, err error) {
+func (c *controller) reconcile(t *stint, key Key) (next work.Decision, result Result, took time.Duration, err error) {
+	began := time.Now()
 	defer func() { // also if it ends its goroutine
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic in reconcile of %s: %v\n%s", key, p, debug.Stack())
 		}
-		next = c.finish(t, key, err)
+		took = time.Since(began)
+		next = c.finish(t, key, took, err)
 	}()
 	result, err = c.Reconcile(t.ctx, key)
-	return next, result, err
+	return next, result, took, err
 }
 
 // finish asks the list about a key whose reconcile has returned.
-func (c *controller) finish(t *stint, key Key, err error) work.Decision {
+func (c *controller) finish(t *stint, key Key, took time.Duration, err error) work.Decision {
 	outcome := work.Succeeded
 	switch {
 	case t.ctx.Err() != nil:
@@ -166,6 +167,7 @@ func (c *controller) finish(t *stint, key Key, err error) work.Decision {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.wasBusy(t.term.Shard(), took)
 	c.returned.Broadcast()
 	return c.list.Finish(t.id, key, outcome)
 }
