@@ -5,10 +5,9 @@ package informers
 
 import (
 	"context"
-	stdjson "encoding/json"
-	"errors"
 	"fmt"
 	"path"
+	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -21,6 +20,10 @@ import (
 
 // Client lists and watches the objects of any type; the namespace is "" for all.
 // [NewClient] makes one, [FromDynamic] turns a dynamic client into one.
+//
+// One that cannot stream lists (sendInitialEvents), as client-go's fakes cannot, has to say so
+// by a method IsWatchListSemanticsUnSupported() bool: else the informer waits for the end of
+// a streaming list in vain. What wraps such a client needs that method too.
 type Client interface {
 	List(ctx context.Context, resource schema.GroupVersionResource, namespace string, opts metav1.ListOptions) (*List, error)
 	// Watch shows each object as an [*Object].
@@ -33,6 +36,9 @@ func NewClient(cfg *rest.Config) (Client, error) {
 	own.AcceptContentTypes = runtime.ContentTypeJSON
 	own.ContentType = runtime.ContentTypeJSON
 	own.NegotiatedSerializer = serializer{}
+	if own.UserAgent == "" {
+		own.UserAgent = rest.DefaultKubernetesUserAgent()
+	}
 	own.GroupVersion = nil // every request has an absolute path
 	c, err := rest.UnversionedRESTClientFor(own)
 	if err != nil {
@@ -114,37 +120,55 @@ type decoder struct{}
 // Decode implements [runtime.Decoder]: into a List if that is asked for and the answer
 // is no error.
 func (decoder) Decode(data []byte, _ *schema.GroupVersionKind, into runtime.Object) (runtime.Object, *schema.GroupVersionKind, error) {
-	decoded, kind, err := decode(data, into)
+	list, isList := into.(*List)
+	decoded, kind, err := decode(data, list)
 	if err != nil {
 		return nil, nil, err
 	}
 	if kind.Kind == "Status" && kind.APIVersion == "v1" {
 		status := &metav1.Status{}
 		if err := kjson.UnmarshalCaseSensitivePreserveInts(data, status); err != nil {
-			return nil, nil, fmt.Errorf("decode a status: %w", err)
+			return nil, nil, fmt.Errorf("%w: a status: %w", errUndecodable, err)
+		}
+		if isList && status.Status != metav1.StatusFailure {
+			return nil, nil, fmt.Errorf("%w: it is a status (%s), not a list", errUndecodable, status.Status)
 		}
 		decoded = status
+	} else if isList {
+		if err := check(list, data); err != nil {
+			return nil, nil, err
+		}
 	}
 	gvk := kind.GroupVersionKind()
 	return decoded, &gvk, nil
 }
 
 // decode does not look for the kind first: that would be to read a long list twice.
-func decode(data []byte, into runtime.Object) (runtime.Object, metav1.TypeMeta, error) {
-	if list, ok := into.(*List); ok {
-		if err := kjson.UnmarshalCaseSensitivePreserveInts(data, list); err != nil {
-			return nil, metav1.TypeMeta{}, fmt.Errorf("decode a list: %w", err)
-		}
-		return list, list.TypeMeta, nil
+func decode(data []byte, list *List) (runtime.Object, metav1.TypeMeta, error) {
+	if list == nil {
+		o := &Object{}
+		err := o.UnmarshalJSON(data)
+		return o, o.kind, err
 	}
-	o := &Object{}
-	if !stdjson.Valid(data) || skipSpace(data, 0) == len(data) || data[skipSpace(data, 0)] != '{' {
-		return nil, metav1.TypeMeta{}, errNoObject
+	if err := kjson.UnmarshalCaseSensitivePreserveInts(data, list); err != nil {
+		return nil, metav1.TypeMeta{}, fmt.Errorf("%w: a list: %w", errUndecodable, err)
 	}
-	if err := o.UnmarshalJSON(data); err != nil {
-		return nil, metav1.TypeMeta{}, err
-	}
-	return o, o.kind, nil
+	return list, list.TypeMeta, nil
 }
 
-var errNoObject = errors.New("decode an object: the answer is not a JSON object")
+// check refuses what is not a list of objects. A proxy's page that happens to be JSON,
+// taken for an empty list, would be the end of all objects.
+func check(list *List, data []byte) error {
+	if list.Kind == "" || list.APIVersion == "" {
+		return fmt.Errorf("%w: it has no kind and apiVersion", errUndecodable)
+	}
+	if list.Items == nil {
+		if _, ok := valueAt(data, "items"); !ok { // null will do
+			return fmt.Errorf("%w: a %s of %s has no items", errUndecodable, list.Kind, list.APIVersion)
+		}
+	}
+	if slices.Contains(list.Items, nil) {
+		return fmt.Errorf("%w: a %s of %s has items that are null", errUndecodable, list.Kind, list.APIVersion)
+	}
+	return nil
+}

@@ -4,10 +4,12 @@
 package informers
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -50,6 +52,9 @@ func TestClientLists(t *testing.T) {
 	var asked string
 	client := newTestClient(t, func(w http.ResponseWriter, r *http.Request) {
 		asked = r.Header.Get("Accept") + " " + r.URL.String()
+		if agent := r.UserAgent(); agent != rest.DefaultKubernetesUserAgent() {
+			t.Errorf("asked as %q", agent)
+		}
 		answerWith(http.StatusOK, "application/json", `{"kind":"WidgetList","apiVersion":"example.com/v1","metadata":{"resourceVersion":"7"},"items":[`+listedWidget+`]}`)(w, r)
 	})
 	list, err := client.List(t.Context(), widgets, "ns", metav1.ListOptions{ResourceVersion: "0"})
@@ -86,21 +91,44 @@ func TestClientWatches(t *testing.T) {
 }
 
 func TestClientErrors(t *testing.T) {
+	undecodable := func(err error) bool { return errors.Is(err, errUndecodable) && !outage(err) }
 	for name, test := range map[string]struct {
-		answer http.HandlerFunc
-		is     func(error) bool
+		code              int
+		contentType, body string
+		is                func(error) bool
 	}{
-		"expired":          {answerWith(http.StatusGone, "application/json", expiredStatus), apierrors.IsResourceExpired},
-		"not found":        {answerWith(http.StatusNotFound, "text/plain", "404 page not found"), apierrors.IsNotFound},
-		"no JSON":          {answerWith(http.StatusOK, "application/json", "<html>"), func(err error) bool { return err != nil }},
-		"cut off":          {answerWith(http.StatusOK, "application/json", `{"kind":"WidgetList","items":[`+listedWidget), func(err error) bool { return err != nil }},
-		"a status instead": {answerWith(http.StatusOK, "application/json", expiredStatus), func(err error) bool { return err != nil }},
+		"expired":              {http.StatusGone, "application/json", expiredStatus, apierrors.IsResourceExpired},
+		"expired, with 200":    {http.StatusOK, "application/json", expiredStatus, apierrors.IsResourceExpired},
+		"not found":            {http.StatusNotFound, "text/plain", "404 page not found", apierrors.IsNotFound},
+		"not found, with JSON": {http.StatusNotFound, "application/json", "{", apierrors.IsNotFound},
+		"a page":               {http.StatusOK, "application/json", "<html>", undecodable},
+		"cut off":              {http.StatusOK, "application/json", `{"kind":"WidgetList","items":[` + listedWidget, undecodable},
+		"nothing":              {http.StatusOK, "application/json", `{}`, undecodable},
+		"null":                 {http.StatusOK, "application/json", `null`, undecodable},
+		"somebody's error":     {http.StatusOK, "application/json", `{"error":"please log in"}`, undecodable},
+		"a table":              {http.StatusOK, "application/json", `{"kind":"Table","apiVersion":"meta.k8s.io/v1","rows":[]}`, undecodable},
+		"an object":            {http.StatusOK, "application/json", watchedWidget, undecodable},
+		"a success":            {http.StatusOK, "application/json", `{"kind":"Status","apiVersion":"v1","status":"Success"}`, undecodable},
+		"an item that is null": {http.StatusOK, "application/json", `{"kind":"WidgetList","apiVersion":"example.com/v1","items":[null]}`, undecodable},
+		"an item that is text": {http.StatusOK, "application/json", `{"kind":"WidgetList","apiVersion":"example.com/v1","items":["x"]}`, undecodable},
+		"labels that are none": {http.StatusOK, "application/json", `{"kind":"WidgetList","apiVersion":"example.com/v1","items":[{"metadata":{"name":"odd","labels":{"a":1}}}]}`, func(err error) bool {
+			return undecodable(err) && strings.Contains(err.Error(), `"odd"`)
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			client := newTestClient(t, test.answer)
+			client := newTestClient(t, answerWith(test.code, test.contentType, test.body))
 			if list, err := client.List(t.Context(), widgets, "", metav1.ListOptions{}); !test.is(err) {
 				t.Errorf("list: %+v, %v", list, err)
 			}
 		})
+	}
+}
+
+func TestClientTakesAnEmptyListForOne(t *testing.T) {
+	for _, items := range []string{`[]`, `null`} {
+		client := newTestClient(t, answerWith(http.StatusOK, "application/json", `{"kind":"WidgetList","apiVersion":"example.com/v1","metadata":{"resourceVersion":"7"},"items":`+items+`}`))
+		if list, err := client.List(t.Context(), widgets, "", metav1.ListOptions{}); err != nil || len(list.Items) != 0 || list.GetResourceVersion() != "7" {
+			t.Errorf("items %s: %+v, %v", items, list, err)
+		}
 	}
 }

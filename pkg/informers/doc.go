@@ -99,7 +99,8 @@
 //
 // Objects from the cache and in handlers are shared by everyone in the process and do not
 // change. (Running tests with KUBE_CACHE_MUTATION_DETECTOR=true makes client-go panic if
-// somebody changes a label of one.)
+// somebody changes a label of one. KUBE_WATCHLIST_INCONSISTENCY_DETECTOR is of no use: it
+// compares objects as they are kept, which depends on when they came.)
 //
 // # Tests
 //

@@ -99,7 +99,8 @@ func (w *encodedWatch) run() {
 	}
 }
 
-// NewObject encodes an object, for a [Client] that has it decoded.
+// NewObject encodes an object: for a [Client] that has it decoded, and for tests of what
+// takes an [*Object].
 func NewObject(u *unstructured.Unstructured) (*Object, error) {
 	data, err := json.Marshal(u.Object)
 	if err != nil {

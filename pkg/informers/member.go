@@ -6,7 +6,9 @@ package informers
 import "bytes"
 
 // What is here finds a member of a JSON object without decoding the rest, in text
-// that is known to be valid: it has been decoded once, or comes from a cache.
+// that is known to be valid: it has been decoded once, or comes from a cache. Of two
+// members of one name the first is found, of one whose name is written with escapes none:
+// no API server sends either.
 
 // span is where a member of a JSON object is: its name, its value, and what follows.
 type span struct{ name, value, end int }

@@ -18,7 +18,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-var errIncomplete = errors.New("the list has further pages")
+var errIncomplete = errors.New("the list has further pages, or does not say as of when it is")
 
 // missed are the events that lead from what the cache has, as of a resourceVersion,
 // to a list that is not older, and a bookmark at the list's resourceVersion. As the
@@ -30,7 +30,7 @@ func missed(known cache.Indexer, list runtime.Object, since string, example runt
 	if err != nil {
 		return nil, err
 	}
-	if page.GetContinue() != "" {
+	if page.GetContinue() != "" || page.GetResourceVersion() == "" {
 		return nil, errIncomplete
 	}
 	items, err := meta.ExtractList(list)

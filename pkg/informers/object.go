@@ -4,9 +4,10 @@
 package informers
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"time"
-	"unique"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -21,9 +22,10 @@ import (
 // decoded when somebody wants it, by [Object.Decode], [Object.DecodeInto] or
 // [Object.GetAnnotations], each time anew: the result is the caller's own.
 //
-// An Object does not change and is shared by everybody in the process. Neither
-// must be changed what its methods return, other than what is decoded.
-// metadata.managedFields are not part of it.
+// An Object does not change and is shared by everybody in the process. What its
+// methods return must not be changed either, other than what is decoded: maps, slices and
+// pointers are the cache's own. Where a [metav1.Object] is wanted, to read, pass
+// [Object.GetObjectMeta]. metadata.managedFields are not part of it.
 type Object struct {
 	kind metav1.TypeMeta
 	meta header
@@ -32,7 +34,8 @@ type Object struct {
 	pack packing
 }
 
-// header is the metadata that is kept decoded: all but annotations and managedFields.
+// header is the metadata that is kept decoded: all but annotations, managedFields and the
+// selfLink of old.
 type header struct {
 	metav1.ObjectMeta
 	object *Object
@@ -40,6 +43,10 @@ type header struct {
 
 // GetAnnotations implements [metav1.Object].
 func (h *header) GetAnnotations() map[string]string { return h.object.GetAnnotations() }
+
+// errUndecodable is in the chain of the error for an answer that is not what was asked
+// for: to ask again soon would not help.
+var errUndecodable = errors.New("the API server's answer cannot be decoded")
 
 // essentials are what is decoded of an object's metadata when it comes.
 type essentials struct {
@@ -51,6 +58,7 @@ type essentials struct {
 	Generation        int64                   `json:"generation"`
 	CreationTimestamp metav1.Time             `json:"creationTimestamp"`
 	DeletionTimestamp *metav1.Time            `json:"deletionTimestamp"`
+	DeletionGrace     *int64                  `json:"deletionGracePeriodSeconds"`
 	Labels            map[string]string       `json:"labels"`
 	OwnerReferences   []metav1.OwnerReference `json:"ownerReferences"`
 	Finalizers        []string                `json:"finalizers"`
@@ -59,6 +67,9 @@ type essentials struct {
 // UnmarshalJSON implements [encoding/json.Unmarshaler]: of the object only what is
 // kept decoded is; the rest is copied. As always, data must be valid JSON.
 func (o *Object) UnmarshalJSON(data []byte) error {
+	if at := skipSpace(data, 0); at == len(data) || data[at] != '{' {
+		return fmt.Errorf("%w: not a JSON object", errUndecodable)
+	}
 	own := without(data, "metadata", "managedFields")
 	var m essentials
 	var kind metav1.TypeMeta
@@ -71,21 +82,32 @@ func (o *Object) UnmarshalJSON(data []byte) error {
 			continue
 		}
 		if err := kjson.UnmarshalCaseSensitivePreserveInts(value, field.into); err != nil {
-			return fmt.Errorf("decode %s of an object: %w", field.path, err)
+			name, _ := valueAt(own, "metadata", "name")
+			namespace, _ := valueAt(own, "metadata", "namespace")
+			return fmt.Errorf("%w: %s of the object with the name %.300s in namespace %.300s: %w", errUndecodable, field.path, name, namespace, err)
 		}
 	}
-	*o = Object{data: own, kind: metav1.TypeMeta{Kind: shared(kind.Kind), APIVersion: shared(kind.APIVersion)}}
+	*o = Object{data: own, kind: kind}
 	o.meta = header{object: o, ObjectMeta: metav1.ObjectMeta{
-		Name: m.Name, GenerateName: m.GenerateName, Namespace: shared(m.Namespace), UID: m.UID, ResourceVersion: m.ResourceVersion,
-		Generation: m.Generation, CreationTimestamp: m.CreationTimestamp, DeletionTimestamp: m.DeletionTimestamp,
-		Labels: sharedKeys(m.Labels), OwnerReferences: m.OwnerReferences, Finalizers: m.Finalizers,
+		Name: m.Name, GenerateName: m.GenerateName, Namespace: m.Namespace, UID: m.UID, ResourceVersion: m.ResourceVersion,
+		Generation: m.Generation, CreationTimestamp: m.CreationTimestamp, DeletionTimestamp: m.DeletionTimestamp, DeletionGracePeriodSeconds: m.DeletionGrace,
+		Labels: m.Labels, OwnerReferences: m.OwnerReferences, Finalizers: m.Finalizers,
 	}}
 	return nil
 }
 
 // MarshalJSON implements [encoding/json.Marshaler]: the JSON is that which the API
-// server has sent, without managedFields.
-func (o *Object) MarshalJSON() ([]byte, error) { return o.pack.unpack(o.data) }
+// server has sent, without managedFields. It is the caller's own.
+func (o *Object) MarshalJSON() ([]byte, error) {
+	data, err := o.json()
+	if o.pack.form != compressed {
+		data = bytes.Clone(data)
+	}
+	return data, err
+}
+
+// json is the JSON, which may be the very one that the cache keeps.
+func (o *Object) json() ([]byte, error) { return o.pack.unpack(o.data) }
 
 // Decode returns the whole object. It is the caller's own and may be changed. An
 // error would mean that the memory of the process is damaged.
@@ -99,9 +121,13 @@ func (o *Object) Decode() (*unstructured.Unstructured, error) {
 }
 
 // DecodeInto decodes the object into a pointer to the Go type of its kind, for
-// instance into an *appsv1.Deployment. The error is that the object does not fit.
+// instance into an *appsv1.Deployment. As with [encoding/json.Unmarshal] the value should
+// be zero: what the object does not have stays as it is. The error is that the object
+// does not fit. An object of which a handler is told that it is gone, and whose deletion the
+// watch has missed, has its last resourceVersion in it, where [Object.GetResourceVersion]
+// has that of the list that lacked it.
 func (o *Object) DecodeInto(into any) error {
-	data, err := o.MarshalJSON()
+	data, err := o.json()
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", o.kind.Kind, o.meta.Name, err)
 	}
@@ -114,7 +140,7 @@ func (o *Object) DecodeInto(into any) error {
 // GetAnnotations decodes metadata.annotations: they can be as large as the rest of
 // the object, and are seldom asked for. The map is the caller's own, nil if there are none.
 func (o *Object) GetAnnotations() map[string]string {
-	data, err := o.MarshalJSON()
+	data, err := o.json()
 	if err != nil {
 		return nil
 	}
@@ -126,10 +152,11 @@ func (o *Object) GetAnnotations() map[string]string {
 }
 
 // GetObjectMeta implements [metav1.ObjectMetaAccessor], so that client-go knows an
-// Object for one.
+// Object for one. The setters of what it returns must not be called.
 func (o *Object) GetObjectMeta() metav1.Object { return &o.meta }
 
-// GetObjectKind implements [runtime.Object].
+// GetObjectKind implements [runtime.Object]. The setter of what it returns must not be
+// called.
 func (o *Object) GetObjectKind() schema.ObjectKind { return &o.kind }
 
 // DeepCopyObject implements [runtime.Object]. The copy shares what does not change.
@@ -179,26 +206,6 @@ func (o *Object) Controller() *metav1.OwnerReference { return metav1.GetControll
 // String returns kind, namespace and name.
 func (o *Object) String() string {
 	return o.kind.Kind + " " + types.NamespacedName{Namespace: o.meta.Namespace, Name: o.meta.Name}.String()
-}
-
-// shared is the text that all objects have which have the same.
-func shared(text string) string {
-	if text == "" {
-		return ""
-	}
-	return unique.Make(text).Value()
-}
-
-// sharedKeys makes labels share their keys with other objects.
-func sharedKeys(labels map[string]string) map[string]string {
-	if labels == nil {
-		return nil
-	}
-	same := make(map[string]string, len(labels))
-	for key, value := range labels {
-		same[shared(key)] = value
-	}
-	return same
 }
 
 // List is a list of objects, as the API server answers it.

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unsafe"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -33,6 +34,7 @@ func everything(u *unstructured.Unstructured) {
 	u.SetGeneration(7)
 	u.SetCreationTimestamp(created)
 	u.SetDeletionTimestamp(&created)
+	u.SetDeletionGracePeriodSeconds(ptr.To[int64](30))
 	u.SetLabels(map[string]string{"app": "x", "tier": ""})
 	u.SetAnnotations(map[string]string{lastApplied: `{"metadata":{"managedFields":[]}}`, "quote": `"}\`})
 	u.SetOwnerReferences([]metav1.OwnerReference{{APIVersion: "v1", Kind: "Owner", Name: "o", UID: "u2", Controller: ptr.To(true)}})
@@ -122,6 +124,7 @@ func TestObjectMetadata(t *testing.T) {
 				{"ownerReferences", o.GetOwnerReferences(), u.GetOwnerReferences()},
 				{"controller", o.Controller(), metav1.GetControllerOf(u)},
 				{"finalizers", o.GetFinalizers(), u.GetFinalizers()},
+				{"deletionGracePeriodSeconds for client-go", accessor.GetDeletionGracePeriodSeconds(), u.GetDeletionGracePeriodSeconds()},
 				{"generateName for client-go", accessor.GetGenerateName(), u.GetGenerateName()},
 				{"managedFields for client-go", len(accessor.GetManagedFields()), 0},
 				{"kind", o.GroupVersionKind(), u.GroupVersionKind()},
@@ -145,6 +148,16 @@ func TestDecodedObjectsAreTheCallersOwn(t *testing.T) {
 	}
 	first.Object["spec"] = "changed"
 	o.GetAnnotations()["quote"] = "changed"
+	for _, object := range []*Object{o, cachedObject(object(widgets, "ns", "raw"))} { // compressed, and as it came
+		data, err := object.MarshalJSON()
+		if err != nil {
+			t.Fatal(err)
+		}
+		clear(data)
+		if _, err := object.Decode(); err != nil {
+			t.Errorf("after somebody has changed its JSON: %v", err)
+		}
+	}
 	second, err := o.Decode()
 	if err != nil {
 		t.Fatal(err)
@@ -173,7 +186,9 @@ func TestCopyOfAnObject(t *testing.T) {
 
 // Lists of built-in types have items without apiVersion and kind.
 func TestItemsOfAListGetTheirKind(t *testing.T) {
-	for _, text := range []string{`{"metadata":{"name":"a"}}`, ` { "metadata" : {"name":"a"} , "spec":{}} `} {
+	for _, text := range []string{
+		`{"metadata":{"name":"a"}}`, ` { "metadata" : {"name":"a"} , "spec":{}} `, `{"kind":"","metadata":{"name":"a"},"apiVersion":""}`,
+	} {
 		var list List
 		answer := `{"kind":"WidgetList","apiVersion":"example.com/v1","metadata":{"resourceVersion":"7","continue":"c"},"items":[` + text + `]}`
 		into, _, err := decoder{}.Decode([]byte(answer), nil, &list)
@@ -216,6 +231,10 @@ func TestTransform(t *testing.T) {
 	other, err := p.pack(cache.DeletedFinalStateUnknown{Key: "ns/a"})
 	if err != nil || other.(cache.DeletedFinalStateUnknown).Key != "ns/a" {
 		t.Errorf("something that is no object became %v: %v", other, err)
+	}
+	nameless := packed(t, newWidgetPacker(func(u *unstructured.Unstructured) { delete(u.Object, "kind") }), object(widgets, "ns", "a"))
+	if got := nameless.GroupVersionKind(); got != example.WithKind("Widget") {
+		t.Errorf("without its kind it became a %v", got)
 	}
 	unfit := newWidgetPacker(func(u *unstructured.Unstructured) { u.Object["spec"] = make(chan int) })
 	if kept := packed(t, unfit, object(widgets, "ns", "a")); kept.GetName() != "a" {
@@ -297,6 +316,26 @@ func TestAlikeObjectsAreSmall(t *testing.T) {
 	}
 	if kept*4 > whole {
 		t.Errorf("%d bytes are kept of %d, want a quarter at most", kept, whole)
+	}
+}
+
+// What all objects of a type have in common is in memory once.
+func TestObjectsShareTexts(t *testing.T) {
+	p := newWidgetPacker(nil)
+	a, b := packed(t, p, object(widgets, "ns", "a", everything)), packed(t, p, object(widgets, "ns", "b", everything))
+	same := func(what, x, y string) {
+		if x == "" || x != y || unsafe.StringData(x) != unsafe.StringData(y) {
+			t.Errorf("%s: %q and %q are not the same text", what, x, y)
+		}
+	}
+	same("namespace", a.GetNamespace(), b.GetNamespace())
+	same("finalizer", a.GetFinalizers()[0], b.GetFinalizers()[0])
+	same("kind of the owner", a.GetOwnerReferences()[0].Kind, b.GetOwnerReferences()[0].Kind)
+	for i := range 2 * maxTexts {
+		packed(t, p, object(widgets, fmt.Sprintf("ns-%d", i), "a"))
+	}
+	if n := len(p.texts); n != maxTexts {
+		t.Errorf("%d texts are kept to be shared, want %d", n, maxTexts)
 	}
 }
 
@@ -383,7 +422,7 @@ func TestDecoderTellsAStatus(t *testing.T) {
 			t.Errorf("%s: %v, %v", name, got, err)
 		}
 	}
-	for _, broken := range []string{``, `{`, `[]`, `{"metadata":{"labels":{"a":1}}}`, `{"metadata":[]}`} {
+	for _, broken := range []string{``, `[]`, `null`, `"text"`, `{"metadata":{"labels":{"a":1}}}`, `{"metadata":[]}`} {
 		if o, _, err := (decoder{}).Decode([]byte(broken), nil, nil); err == nil {
 			t.Errorf("%q was decoded as %v", broken, o)
 		}

@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/klog/v2"
 )
 
 // packing says how the JSON of an object is kept.
@@ -55,9 +56,14 @@ type packer struct {
 	transform func(*unstructured.Unstructured)
 
 	mu     sync.Mutex
-	sample []byte   // what the dictionary will be made of; nil once it is
-	dict   *s2.Dict // nil while there are not enough objects
+	sample []byte            // what the dictionary will be made of; nil once it is
+	dict   *s2.Dict          // nil while there are not enough objects
+	texts  map[string]string // what many objects have in common, by itself
+	lost   sync.Once         // a transform has left something that is no object
 }
+
+// maxTexts bounds the texts that objects of a type share.
+const maxTexts = 1000
 
 // A dictionary costs its size and a table of 32 KiB, for each type that has enough
 // objects for one.
@@ -65,7 +71,7 @@ const dictSize = 32 << 10
 
 func newPacker(gvk schema.GroupVersionKind, transform func(*unstructured.Unstructured)) *packer {
 	apiVersion, kind := gvk.ToAPIVersionAndKind()
-	return &packer{kind: metav1.TypeMeta{APIVersion: shared(apiVersion), Kind: shared(kind)}, transform: transform}
+	return &packer{kind: metav1.TypeMeta{APIVersion: apiVersion, Kind: kind}, transform: transform, texts: map[string]string{}}
 }
 
 // pack is a [cache.TransformFunc]. It cannot fail: client-go drops an object whose
@@ -75,44 +81,88 @@ func (p *packer) pack(obj any) (any, error) {
 	if !ok || o.pack.form != asReceived {
 		return obj, nil
 	}
-	if o.kind.Kind == "" { // the items of a list of a built-in type come without
-		o.kind = p.kind
-		o.data = withKind(o.data, p.kind)
-	}
+	o = p.named(o)
 	if p.transform != nil {
-		o = transformed(o, p.transform)
+		o = p.named(p.transformed(o))
 	}
+	p.share(o)
 	p.compress(o)
 	return o, nil
 }
 
-// withKind puts apiVersion and kind in front of the other members of an object.
+// named gives an object its kind: the items of a list of a built-in type come without.
+func (p *packer) named(o *Object) *Object {
+	if o.kind.Kind == "" {
+		o.kind = p.kind
+		o.data = withKind(without(without(o.data, "kind"), "apiVersion"), p.kind)
+	}
+	return o
+}
+
+// withKind puts kind and apiVersion in front of the other members of an object, in the
+// order in which a watch shows them.
 func withKind(data []byte, kind metav1.TypeMeta) []byte {
 	begin, rest := bytes.IndexByte(data, '{')+1, byte(',')
 	if next := skipSpace(data, begin); next < len(data) && data[next] == '}' {
 		rest = ' '
 	}
-	head := fmt.Appendf(nil, "{%q:%q,%q:%q%c", "apiVersion", kind.APIVersion, "kind", kind.Kind, rest)
+	head := fmt.Appendf(nil, "{%q:%q,%q:%q%c", "kind", kind.Kind, "apiVersion", kind.APIVersion, rest)
 	return append(head, data[begin:]...)
 }
 
 // transformed is what becomes of an object in the user's hands; the object itself
 // if it comes back as something that is none.
-func transformed(o *Object, transform func(*unstructured.Unstructured)) *Object {
-	u, err := o.Decode()
-	if err != nil {
-		return o
-	}
-	transform(u)
-	data, err := json.Marshal(u.Object)
-	if err != nil {
-		return o
-	}
+func (p *packer) transformed(o *Object) *Object {
 	var changed Object
-	if err := changed.UnmarshalJSON(data); err != nil {
+	u, err := o.Decode()
+	if err == nil {
+		p.transform(u)
+		var data []byte
+		if data, err = json.Marshal(u.Object); err == nil {
+			err = changed.UnmarshalJSON(data)
+		}
+	}
+	if err != nil {
+		p.lost.Do(func() {
+			klog.Background().Error(err, "An object is cached as it came, because what Options.Transform makes of it is no object; of others of its kind nothing is said", "object", o)
+		})
 		return o
 	}
 	return &changed
+}
+
+// share makes an object use the texts that others have, too: they are not kept once for
+// each.
+func (p *packer) share(o *Object) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	o.kind.Kind, o.kind.APIVersion = p.shared(o.kind.Kind), p.shared(o.kind.APIVersion)
+	o.meta.Namespace = p.shared(o.meta.Namespace)
+	for i, finalizer := range o.meta.Finalizers {
+		o.meta.Finalizers[i] = p.shared(finalizer)
+	}
+	for i, owner := range o.meta.OwnerReferences {
+		o.meta.OwnerReferences[i].Kind, o.meta.OwnerReferences[i].APIVersion = p.shared(owner.Kind), p.shared(owner.APIVersion)
+	}
+	if o.meta.Labels == nil {
+		return
+	}
+	labels := make(map[string]string, len(o.meta.Labels))
+	for key, value := range o.meta.Labels {
+		labels[p.shared(key)] = value
+	}
+	o.meta.Labels = labels
+}
+
+// shared is the text that is kept for all; p.mu is held.
+func (p *packer) shared(text string) string {
+	if same, ok := p.texts[text]; ok {
+		return same
+	}
+	if len(p.texts) < maxTexts {
+		p.texts[text] = text
+	}
+	return text
 }
 
 // scratch are buffers to compress into: what is kept is of the right size.

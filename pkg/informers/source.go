@@ -150,9 +150,10 @@ func refusedByStarting(err error) bool {
 }
 
 // outage tells an error that says nothing about the request itself: there was no
-// answer, or one that asks to come again.
+// answer, or one that asks to come again. An answer that makes no sense will not make more in a
+// moment: that is the reflector's.
 func outage(err error) bool {
-	if err == nil {
+	if err == nil || errors.Is(err, errUndecodable) {
 		return false
 	}
 	if status := apierrors.APIStatus(nil); errors.As(err, &status) {
