@@ -39,7 +39,7 @@ func (b *bench) controlPlane(ctx context.Context) (*controlplane.ControlPlane, e
 		return nil, err
 	}
 	began := time.Now()
-	b.cp, err = controlplane.New(ctx, controlplane.Options{LogDir: filepath.Join(b.dir, "controlplane"), Output: b.progress})
+	b.cp, err = controlplane.New(ctx, controlplane.Options{LogDir: filepath.Join(b.dir, "controlplane"), Output: b.progress, Durable: true})
 	if err != nil {
 		return nil, err
 	}
@@ -47,12 +47,18 @@ func (b *bench) controlPlane(ctx context.Context) (*controlplane.ControlPlane, e
 	return b.cp, nil
 }
 
-// close ends everything that was started. The logs stay if they may be wanted.
-func (b *bench) close(keepLogs bool) error {
+// closeGroups ends the replicas of all groups but the first so many. Those that have ended already are no error.
+func (b *bench) closeGroups(but int) error {
 	var errs []error
-	for _, g := range b.groups {
+	for _, g := range b.groups[but:] {
 		errs = append(errs, g.fleet.Close())
 	}
+	return errors.Join(errs...)
+}
+
+// close ends everything that was started. The logs stay if they may be wanted.
+func (b *bench) close(keepLogs bool) error {
+	errs := []error{b.closeGroups(0)}
 	if b.cp != nil {
 		errs = append(errs, b.cp.Stop())
 	}

@@ -51,13 +51,14 @@ func (c *ControlPlane) EtcdEndpoint() string { return c.etcdPort.url() }
 // EtcdTLS returns a new configuration of a client that etcd lets do everything.
 func (c *ControlPlane) EtcdTLS() *tls.Config { return c.etcdTLS.Clone() }
 
-// etcdArgs are the flags of a single etcd that is thrown away in the end, so nothing is ever flushed to the disk.
+// etcdArgs are the flags of a single etcd that is thrown away in the end, so nothing is flushed to the disk unless that is
+// asked for.
 func (c *ControlPlane) etcdArgs() []string {
 	server := c.files.keyPair(etcdBinary)
 	return []string{
 		"--name=default",
 		"--data-dir=" + filepath.Join(c.files.dir, "etcd"),
-		"--unsafe-no-fsync",
+		fmt.Sprintf("--unsafe-no-fsync=%t", !c.options.Durable),
 		"--log-level=warn",
 		"--listen-client-urls=" + c.etcdPort.url(),
 		"--advertise-client-urls=" + c.etcdPort.url(),

@@ -44,6 +44,9 @@ type Options struct {
 	// KeepHistory switches off etcd's compaction, so that a watch from the first revision sees everything that ever happened.
 	// The history then grows without limit (etcd refuses writes at 2 GiB). Default: compacted every 5 minutes.
 	KeepHistory bool
+	// Durable has etcd flush every write to the disk before it answers, as one that is not thrown away does. Default: it does
+	// not, which spares the disk and tests some time.
+	Durable bool
 	// Controllers are the kube-controller-manager's controllers to run, by their names in its --controllers flag.
 	// Default: DefaultControllers. A CRD's objects are garbage collected from about 30 s after the CRD was made: that is how
 	// often the collector looks for new types.
