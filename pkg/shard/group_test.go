@@ -177,6 +177,8 @@ func (m *member) holds() map[string]bool {
 	return held
 }
 
+// eventually waits until something is so, and until nothing that follows from it at once is
+// under way any more.
 func (c *cluster) eventually(within time.Duration, what string, ok func() bool) {
 	c.t.Helper()
 	for began := time.Now(); !ok(); time.Sleep(10 * time.Millisecond) {
@@ -184,6 +186,7 @@ func (c *cluster) eventually(within time.Duration, what string, ok func() bool) 
 			c.t.Fatalf("not within %s: %s", within, what)
 		}
 	}
+	synctest.Wait()
 }
 
 func (c *cluster) stop(members ...*member) {

@@ -176,12 +176,12 @@ func TestRoleLedgerGoesFromTermToTerm(t *testing.T) {
 				return nil
 			}}
 		}
-		awaitEntry := func(text string) {
+		awaitEntry := func(text string) { // what the work does may take a request
 			c.eventually(time.Second, text+" is on record", func() bool { return lease.DecodeShard(c.leases.Lease("g.report")).Ledger == text })
 		}
 		a := c.serve("a", counting("a"))
 		c.awaitHeld(a, "report")
-		awaitEntry("entered by a") // what the work does at once may come later than its being held is seen
+		awaitEntry("entered by a")
 		b := c.serve("b", counting("b"))
 		c.eventually(firstStart, "the second is ready", func() bool { return b.Ready() == nil })
 		c.stop(a)
