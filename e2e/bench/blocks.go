@@ -27,7 +27,8 @@ func (r results) describe() string {
 	for _, name := range slices.Sorted(maps.Keys(r.Versions)) {
 		versions = append(versions, name+" "+r.Versions[name])
 	}
-	text := fmt.Sprintf("%s, `%s` at commit %s, on one machine: %s. %s.\n", r.When.Format(time.DateOnly), r.Command, r.short(), r.Machine, strings.Join(versions, ", "))
+	text := fmt.Sprintf("%s, `%s` at commit %s, on one machine: %s. %s. The run took %s.\n",
+		r.When.Format(time.DateOnly), r.Command, r.short(), r.Machine, strings.Join(versions, ", "), r.took())
 	return text + "\n" + r.met() + "\n"
 }
 
@@ -41,24 +42,23 @@ func (r run) short() string {
 	return short
 }
 
-// met says how many targets there were, and which were missed.
+// met says how many targets there were, which were missed, and what was not measured.
 func (r results) met() string {
-	targets := 0
-	var missed []string
+	if r.Quick {
+		return "It was a test of the program: there are no targets."
+	}
+	return judge(names(parts()), r.Parts).markdown()
+}
+
+// took is how long the parts of this run took together; those of other runs do not count.
+func (r results) took() time.Duration {
+	var seconds float64
 	for _, m := range r.Parts {
-		for _, f := range m.Figures {
-			if f.target.bound != "" {
-				targets++
-			}
-			if f.missed() {
-				missed = append(missed, fmt.Sprintf("- %s: %s: %s, not %s", m.Part, f.describe(), quantity(f.Value, f.Unit), f.target))
-			}
+		if m.Run == nil {
+			seconds += m.Seconds
 		}
 	}
-	if len(missed) == 0 {
-		return fmt.Sprintf("All %d targets were met.", targets)
-	}
-	return fmt.Sprintf("%d of %d targets were missed:\n\n%s", len(missed), targets, strings.Join(missed, "\n"))
+	return time.Duration(seconds * float64(time.Second))
 }
 
 // image is the plot of a part, as docs/ has it; empty if there is none.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/discovery"
@@ -16,6 +17,8 @@ import (
 	clientinformers "k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/metadata/metadatainformer"
 	"k8s.io/client-go/rest"
 	toolscache "k8s.io/client-go/tools/cache"
 	ctrlcache "sigs.k8s.io/controller-runtime/pkg/cache"
@@ -35,6 +38,8 @@ const (
 	ctrlTypedSlim        = "controller-runtime, typed, no managedFields"
 	ctrlUnstructured     = "controller-runtime, unstructured"
 	ctrlUnstructuredSlim = "controller-runtime, unstructured, no managedFields"
+	metadataInformer     = "metadata informer"
+	metadataSlim         = "metadata informer, no managedFields"
 )
 
 // cacheKind is one way to have all objects of a type in memory.
@@ -49,6 +54,8 @@ type openCache struct {
 	run func(context.Context) error
 	// sync adds the one handler and returns when it has been told of every object.
 	sync func(context.Context, toolscache.ResourceEventHandler) error
+	// decode makes whole objects of all that are in it, one after the other; nil if they are already.
+	decode func() error
 }
 
 func cacheKinds() []cacheKind {
@@ -62,6 +69,8 @@ func cacheKinds() []cacheKind {
 		{ctrlTypedSlim, openControllerRuntime(typedObject, ctrlcache.TransformStripManagedFields())},
 		{ctrlUnstructured, openControllerRuntime(unstructuredObject, nil)},
 		{ctrlUnstructuredSlim, openControllerRuntime(unstructuredObject, ctrlcache.TransformStripManagedFields())},
+		{metadataInformer, openMetadata(nil)},
+		{metadataSlim, openMetadata(ctrlcache.TransformStripManagedFields())},
 	}
 }
 
@@ -79,13 +88,24 @@ func openShardctl(cfg *rest.Config, s shape) (openCache, error) {
 	if err != nil {
 		return openCache{}, err
 	}
-	return openCache{run: set.Run, sync: func(ctx context.Context, h toolscache.ResourceEventHandler) error {
-		informer := set.Watch(s.resource)
-		if _, err := informer.AddHandler(h); err != nil {
-			return err
-		}
-		return informer.WaitSynced(ctx)
-	}}, nil
+	informer := set.Watch(s.resource)
+	return openCache{
+		run: set.Run,
+		sync: func(ctx context.Context, h toolscache.ResourceEventHandler) error {
+			if _, err := informer.AddHandler(h); err != nil {
+				return err
+			}
+			return informer.WaitSynced(ctx)
+		},
+		decode: func() error {
+			for _, object := range informer.List(metav1.NamespaceAll, nil) {
+				if _, err := object.Decode(); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}, nil
 }
 
 func openDynamic(t toolscache.TransformFunc) func(*rest.Config, shape) (openCache, error) {
@@ -115,7 +135,18 @@ func openTyped(t toolscache.TransformFunc) func(*rest.Config, shape) (openCache,
 	}
 }
 
-// openInformer is what both of client-go's have in common. Without a transform it has its defaults.
+// openMetadata has nothing but metadata, for those whose controllers need no more of a type; the API server sends no more.
+func openMetadata(t toolscache.TransformFunc) func(*rest.Config, shape) (openCache, error) {
+	return func(cfg *rest.Config, s shape) (openCache, error) {
+		c, err := metadata.NewForConfig(cfg)
+		if err != nil {
+			return openCache{}, err
+		}
+		return openInformer(metadatainformer.NewSharedInformerFactory(c, 0).ForResource(s.resource).Informer(), t)
+	}
+}
+
+// openInformer is what all of client-go's have in common. Without a transform it has its defaults.
 func openInformer(informer toolscache.SharedIndexInformer, t toolscache.TransformFunc) (openCache, error) {
 	if t != nil {
 		if err := informer.SetTransform(t); err != nil {

@@ -26,15 +26,20 @@ const (
 	electorRetryPeriod   = 2 * time.Second
 )
 
+// workFirst is client-go with the work stopped before the Lease is released, as ReleaseOnCancel asks for: a contender where that
+// makes a difference.
+const workFirst = "client-go, work stopped first"
+
 // runElectors does what programs do that shard with client-go: one elector for each shard. They share a client, whose requests
 // take half of the RenewDeadline at most, so that there is time for another attempt: that is what client-go does itself where it
 // makes the client (resourcelock.NewFromKubeconfig), and controller-runtime.
 //
 // The identity is that of kube-controller-manager and controller-runtime: a container that is restarted is somebody new.
 //
-// SIGTERM ends the electors' context. Each of them first releases its Lease and then ends the context that it gave to the work:
-// client-go asks its users to have ended the work before (LeaderElectionConfig.ReleaseOnCancel), and leaves it to them how. The
-// program ends when all electors and all work have ended.
+// SIGTERM ends the electors' context, as in client-go's own example. The context that they gave to the work is derived from it
+// and ends at the same moment, while they release their Leases: work that takes a while to stop goes on without one. client-go
+// asks its users to have ended the work before they end the electors' context (LeaderElectionConfig.ReleaseOnCancel), and leaves
+// it to them how; with stopWorkFirst that is what happens. The program ends when all electors and all work have ended.
 func (r *replica) runElectors(ctx context.Context) error {
 	config := rest.CopyConfig(r.config)
 	config.Timeout = electorRenewDeadline / 2
@@ -52,7 +57,17 @@ func (r *replica) runElectors(ctx context.Context) error {
 
 // runElector returns when the context is done and the work has ended.
 func (r *replica) runElector(ctx context.Context, client kubernetes.Interface, identity, shard string) error {
-	var working sync.WaitGroup
+	var work terms
+	electing := ctx
+	if r.stopWorkFirst {
+		running, stop := context.WithCancel(context.WithoutCancel(ctx))
+		defer stop()
+		defer context.AfterFunc(ctx, func() {
+			work.finish()
+			stop()
+		})()
+		electing = running
+	}
 	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
 		Lock: &resourcelock.LeaseLock{
 			LeaseMeta:  metav1.ObjectMeta{Namespace: r.namespace, Name: "elector-" + shard},
@@ -64,7 +79,14 @@ func (r *replica) runElector(ctx context.Context, client kubernetes.Interface, i
 		RetryPeriod:     electorRetryPeriod,
 		ReleaseOnCancel: true,
 		Callbacks: leaderelection.LeaderCallbacks{
-			OnStartedLeading: func(ctx context.Context) { working.Go(func() { r.work(ctx, shard) }) },
+			OnStartedLeading: func(term context.Context) {
+				work.begin(func() {
+					term, cancel := context.WithCancel(term)
+					defer cancel()
+					defer context.AfterFunc(ctx, cancel)() // before the term ends, if the work is to stop first
+					r.work(term, shard)
+				})
+			},
 			OnStoppedLeading: func() {
 				if ctx.Err() == nil {
 					r.exit(shard)
@@ -80,13 +102,39 @@ func (r *replica) runElector(ctx context.Context, client kubernetes.Interface, i
 	if err != nil {
 		return fmt.Errorf("elector of %s: %w", shard, err)
 	}
-	elector.Run(ctx)
-	working.Wait()
+	elector.Run(electing)
+	work.finish()
 	return nil
 }
 
+// terms are the work of one elector. client-go begins it in a goroutine of its own, which may come when the elector has returned
+// already: that is too late.
+type terms struct {
+	working sync.WaitGroup
+
+	mu   sync.Mutex // guards over
+	over bool
+}
+
+func (t *terms) begin(work func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.over {
+		t.working.Go(work)
+	}
+}
+
+// finish returns when all work has ended, and none begins any more.
+func (t *terms) finish() {
+	t.mu.Lock()
+	t.over = true
+	t.mu.Unlock()
+	t.working.Wait()
+}
+
 // exit ends the process because a Lease was lost, as kube-controller-manager, kubebuilder's programs and client-go's own example
-// do: nothing else ends work that ignores its context. The work for all other shards ends with it.
+// do: nothing else ends work that ignores its context, which is not even done until the elector has tried to release the Lease.
+// The work for all other shards ends with it.
 func (r *replica) exit(shard string) {
 	r.cutOff()
 	fmt.Fprintf(os.Stderr, "elector of %s: it has lost its Lease\n", shard)

@@ -6,8 +6,8 @@ package main
 import (
 	"fmt"
 	"io"
+	"math"
 	"strconv"
-	"strings"
 )
 
 // figure is one thing that was measured.
@@ -16,7 +16,7 @@ type figure struct {
 	Name string
 	// Who it is about; empty if it is about none of the contenders.
 	Who contender
-	// Unit is one of "1/s", "ms", "s", "KB", "MB", "times" and "%", or empty for a count.
+	// Unit is one of "1/s", "µs", "ms", "s", "KB", "MB", "times" and "%", or empty for a count.
 	Unit  string
 	Value float64
 
@@ -48,23 +48,31 @@ func (f figure) atLeast(least float64) figure {
 	return f
 }
 
-// missed tells whether there is a target that the value misses. What is not a number misses every target.
+// missed tells whether there is a target that the value misses. What is not a number, or not a finite one, misses every target:
+// a ratio to nothing says that nothing was measured.
 func (f figure) missed() bool {
-	switch f.target.bound {
-	case atMost:
-		return !(f.Value <= f.target.value)
-	case atLeast:
-		return !(f.Value >= f.target.value)
+	switch {
+	case f.target.bound == "":
+		return false
+	case !f.finite():
+		return true
+	case f.target.bound == atMost:
+		return f.Value > f.target.value
 	}
-	return false
+	return f.Value < f.target.value
 }
 
-func (f figure) String() string {
-	who := ""
-	if f.Who != "" {
-		who = " (" + string(f.Who) + ")"
+// finite tells whether the value is a number that can be stored.
+func (f figure) finite() bool { return !math.IsNaN(f.Value) && !math.IsInf(f.Value, 0) }
+
+func (f figure) String() string { return f.label() + ": " + quantity(f.Value, f.Unit) }
+
+// label is the figure's name and who it is about.
+func (f figure) label() string {
+	if f.Who == "" {
+		return f.Name
 	}
-	return f.Name + who + ": " + quantity(f.Value, f.Unit)
+	return f.Name + " (" + string(f.Who) + ")"
 }
 
 // String is the target as it is put into a table, without the unit.
@@ -119,26 +127,6 @@ func (f *figures) add(one figure) {
 func (f *figures) sample(name string, who contender, unit string, values []float64) {
 	m := f.current()
 	m.Series = append(m.Series, newSeries(name, who, unit, values))
-}
-
-// verdict is an error that lists the figures which miss their targets.
-func verdict(parts []measurement) error {
-	var missed []string
-	targets := 0
-	for _, m := range parts {
-		for _, f := range m.Figures {
-			if f.target.bound != "" {
-				targets++
-			}
-			if f.missed() {
-				missed = append(missed, fmt.Sprintf("  %s: %s, want %s", m.Part, f, f.target))
-			}
-		}
-	}
-	if len(missed) == 0 {
-		return nil
-	}
-	return fmt.Errorf("%d of %d targets are missed:\n%s", len(missed), targets, strings.Join(missed, "\n"))
 }
 
 // significant is how many digits of a value are shown: no figure here is known better than to a thousandth.

@@ -30,6 +30,7 @@ type group struct {
 	name     string
 	shards   int
 	replicas []*fleet.Replica
+	logs     []*eventLog // of the replicas
 	killed   []event
 }
 
@@ -46,6 +47,7 @@ func (g *group) launchPod(ctx context.Context, pod fleet.Pod, args ...string) (*
 		return nil, err
 	}
 	g.replicas = append(g.replicas, r)
+	g.logs = append(g.logs, &eventLog{path: g.eventsOf(pod.Name), replica: r.Name()})
 	return r, nil
 }
 
@@ -61,11 +63,11 @@ func (g *group) eventsOf(replica string) string {
 	return filepath.Join(g.fleet.LogDir(), replica+".events")
 }
 
-// history is everything that the replicas have noted, in the order in which it happened.
+// history is everything that the replicas have noted, in the order in which it happened. One goroutine at a time may ask.
 func (g *group) history() (history, error) {
 	all := history(slices.Clone(g.killed))
-	for _, r := range g.replicas {
-		noted, err := readEvents(g.eventsOf(r.Name()), r.Name())
+	for _, log := range g.logs {
+		noted, err := log.read()
 		if err != nil {
 			return nil, err
 		}
@@ -107,14 +109,27 @@ func (g *group) awaitEven(ctx context.Context, steady time.Duration, replicas ..
 	return since, err
 }
 
-// awaitDecided waits until everybody knows who works for what: with ours the shares have been even for a while, with the others
-// every shard is worked for, and every elector of the other replicas has seen who holds its Lease.
+// awaitDecided waits until everybody knows who works for what, and nothing has changed for a while since: with ours the shares
+// are even, with the others every shard is worked for, and every elector of the other replicas has seen who holds its Lease.
 func (g *group) awaitDecided(ctx context.Context, who contender, steady time.Duration, replicas ...string) error {
 	if who.ours() {
 		_, err := g.awaitEven(ctx, steady, replicas...)
 		return err
 	}
-	return g.await(ctx, "all electors to know who leads", func(h history) error { return h.undecided(g.shards, replicas) })
+	var decided time.Time
+	return g.await(ctx, fmt.Sprintf("all electors to know who leads for %s", steady), func(h history) error {
+		if err := h.undecided(g.shards, replicas); err != nil {
+			decided = time.Time{}
+			return err
+		}
+		if decided.IsZero() {
+			decided = time.Now()
+		}
+		if since := time.Since(h.changed(decided)); since < steady {
+			return fmt.Errorf("they have known it for %s", since.Round(time.Millisecond))
+		}
+		return nil
+	})
 }
 
 // undecided is an error unless one of the replicas works for every shard, and each of them works for it or has seen, in this run

@@ -4,8 +4,11 @@
 package main
 
 import (
+	"path/filepath"
 	"slices"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 func TestUndecided(t *testing.T) {
@@ -52,4 +55,29 @@ func TestUndecided(t *testing.T) {
 			}
 		})
 	}
+}
+
+// With electors, too, all has been decided for a while: every change begins that anew.
+func TestAwaitDecided(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "events")
+		n, err := openNotes(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer n.file.Close()
+		g := &group{name: "g", shards: 1, logs: []*eventLog{{path: path, replica: "a"}}}
+		began := time.Now()
+		n.note(started, "1")
+		time.AfterFunc(2*time.Second, func() {
+			n.note(stopped, "1")
+			n.note(started, "1")
+		})
+		if err := g.awaitDecided(t.Context(), clientGo, 3*time.Second, "a"); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took < 5*time.Second || took > 5*time.Second+2*eventsPoll {
+			t.Errorf("it took %s, want 3 s from the change after 2 s", took)
+		}
+	})
 }

@@ -19,8 +19,9 @@ const (
 	handOffTimes              = 50
 	// exitLimit is what a kubelet allows a process by default.
 	exitLimit = 30 * time.Second
-	// handOffGap is what gaps are called.
+	// handOffGap and allMoved are what gaps are called: those of shards, and those of holders.
 	handOffGap = "gap"
+	allMoved   = "all_moved_after"
 )
 
 // measureHandOffs has holders of everything end as a kubelet ends them in a rolling update, by SIGTERM, one contender after the
@@ -34,6 +35,9 @@ const (
 // what is seen is how long it takes until one of the two polls: every 2 s to 4.4 s each, with client-go's own jitter, at the
 // timings that controller-runtime has by default and knative is given. A shorter period would make their gaps shorter, and
 // their requests, which the part "requests" counts at these very timings, as many times more.
+//
+// Nobody hands over everything at the same instant, and shards that are worked for until their turn comes have no gap yet. So there
+// is also, for each holder, the time from SIGTERM until others work for all that it had.
 //
 // In session mode a hand-off is one write, of the holder's. In lease mode, which is there for those who want each Lease
 // to mean what client-go's means, the holder releases and the successor claims; it has no targets but that nothing overlaps.
@@ -56,6 +60,10 @@ func measureHandOffs(ctx context.Context, b *bench) error {
 		for _, l := range some {
 			of := span{handOffGap, l.who}
 			medians[l.who] = b.addHandOffs(of, all[of])
+			moved := span{allMoved, l.who}
+			p50, _, longest := b.quantiles(moved, "ms", all[moved].gaps) // there are too few holders for a 99th percentile
+			b.add(p50)
+			b.add(longest)
 		}
 	}
 	for _, who := range []contender{session, leaseMode} {
@@ -91,6 +99,7 @@ func (b *bench) addHandOffs(of span, seen lapse) float64 {
 
 // handOff tells the holder to end.
 func handOff(ctx context.Context, t *trial) (map[string]gaps, error) {
+	told := time.Now()
 	if err := end(ctx, t.holder); err != nil {
 		return nil, err
 	}
@@ -106,7 +115,7 @@ func handOff(ctx context.Context, t *trial) (map[string]gaps, error) {
 	if len(measured) != t.shards {
 		return nil, fmt.Errorf("group %s: %s has ended, but the work for %d of %d shards has not", t.name, t.holder.Name(), t.shards-len(measured), t.shards)
 	}
-	return map[string]gaps{handOffGap: measured}, nil
+	return map[string]gaps{handOffGap: measured, allMoved: {slices.Max(gapsSince(told, successors))}}, nil
 }
 
 // end tells a replica to end, as a kubelet does.

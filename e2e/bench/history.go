@@ -8,8 +8,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
+	"math"
 	"os"
 	"slices"
 	"sync"
@@ -62,22 +64,46 @@ func (n *notes) note(kind, shard string) {
 
 // readEvents reads what a replica has noted so far.
 func readEvents(path, replica string) ([]event, error) {
-	text, err := os.ReadFile(path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) { // it may not have come that far
-		return nil, fmt.Errorf("events of %s: %w", replica, err)
+	return (&eventLog{path: path, replica: replica}).read()
+}
+
+// eventLog is what one replica notes, for those who read it again and again: each line is read once.
+type eventLog struct {
+	path, replica string
+	offset        int64 // of what has not been read
+	events        []event
+}
+
+// read returns all that has been noted so far.
+func (l *eventLog) read() (_ []event, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("events of %s: %w", l.replica, err)
+		}
+	}()
+	file, err := os.Open(l.path)
+	if errors.Is(err, fs.ErrNotExist) { // it may not have come that far
+		return nil, nil
 	}
-	var events []event
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.NewSectionReader(file, l.offset, math.MaxInt64-l.offset))
+	if err != nil {
+		return nil, err
+	}
 	for line := range bytes.Lines(text) {
 		if !bytes.HasSuffix(line, []byte("\n")) {
 			break // it is being written
 		}
-		e := event{replica: replica}
+		e := event{replica: l.replica}
 		if err := json.Unmarshal(line, &e); err != nil {
-			return nil, fmt.Errorf("events of %s: %q: %w", replica, line, err)
+			return nil, fmt.Errorf("%q: %w", line, err)
 		}
-		events = append(events, e)
+		l.events, l.offset = append(l.events, e), l.offset+int64(len(line))
 	}
-	return events, nil
+	return l.events, nil
 }
 
 // history is what happened in a group, oldest first.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -157,5 +158,31 @@ func TestNotesAreReadAsTheyWereWritten(t *testing.T) {
 	}
 	if events, err := readEvents(path, "a"); err == nil {
 		t.Errorf("nonsense was read as %v", events)
+	}
+}
+
+// What has been read is not read again, and what is added is found, also behind a line that was not complete.
+func TestEventLogReadsOn(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "events")
+	l := &eventLog{path: path, replica: "a"}
+	const line = `{"shard":"1","event":"started","time":"2026-01-01T00:00:00Z"}` + "\n"
+	text := ""
+	for i, test := range []struct {
+		more string
+		want int
+	}{{line, 1}, {"", 1}, {line + line[:9], 2}, {line[9:] + line, 4}} {
+		text += test.more
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if events, err := l.read(); err != nil || len(events) != test.want || l.offset > int64(len(text)) {
+			t.Errorf("reading %d: %d events up to %d of %d, %v; want %d", i, len(events), l.offset, len(text), err, test.want)
+		}
+	}
+	if err := os.WriteFile(path, []byte(strings.Repeat("x", len(line))+text[len(line):]), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if events, err := l.read(); err != nil || len(events) != 4 {
+		t.Errorf("%d events, %v: the first line was read again", len(events), err)
 	}
 }

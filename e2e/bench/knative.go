@@ -27,9 +27,9 @@ const knativeComponent = "controller"
 // (sharedmain makes it). Of the timings in its ConfigMap the ones are chosen that the others have, not its defaults of 60 s, 40 s
 // and 10 s. The identity is knative's own, a new one per elector and process.
 //
-// SIGTERM ends the electors' context: they release their Leases, then demote their reconcilers. The program ends when all work
-// has ended, for which controller.Impl waits, too. An elector that has lost its Lease demotes the reconciler, and stands for
-// election again.
+// SIGTERM ends the electors' context: they release their Leases, then demote their reconcilers. controller.Impl shuts its work
+// queue at the same moment, so that idle workers end at once, and waits for those that are busy before the program ends; so does
+// this. An elector that has lost its Lease demotes the reconciler when it has tried to release it, and stands for election again.
 func (r *replica) runReconcilers(ctx context.Context) error {
 	if err := os.Setenv(system.NamespaceEnvKey, r.namespace); err != nil { // of the Leases; there is no other way to say it
 		return err
@@ -45,14 +45,20 @@ func (r *replica) runReconcilers(ctx context.Context) error {
 	tasks, electing := errgroup.WithContext(electing)
 	for _, name := range r.shards {
 		p := newPromoted(r, name)
-		aware := &reconciler.LeaderAwareFuncs{PromoteFunc: p.promote, DemoteFunc: p.demote}
+		aware := &reconciler.LeaderAwareFuncs{
+			PromoteFunc: func(reconciler.Bucket, func(reconciler.Bucket, types.NamespacedName)) error {
+				p.promote(electing)
+				return nil
+			},
+			DemoteFunc: func(reconciler.Bucket) { p.demote() },
+		}
 		elector, err := leaderelection.BuildElector(electing, aware, name, func(reconciler.Bucket, types.NamespacedName) {})
 		if err != nil {
 			return fmt.Errorf("elector of %s: %w", name, err)
 		}
 		tasks.Go(func() error {
 			elector.Run(electing)
-			p.working.Wait()
+			p.work.finish()
 			return nil
 		})
 	}
@@ -68,7 +74,7 @@ func shardOfKnativeLease(lease string) string {
 type promoted struct {
 	replica *replica
 	shard   string
-	working sync.WaitGroup
+	work    terms
 	busy    chan struct{} // has one in it during the work: a work queue, too, lets nobody begin with a key before the last has ended
 
 	mu     sync.Mutex // guards cancel
@@ -79,23 +85,23 @@ func newPromoted(r *replica, shard string) *promoted {
 	return &promoted{replica: r, shard: shard, busy: make(chan struct{}, 1)}
 }
 
-func (p *promoted) promote(reconciler.Bucket, func(reconciler.Bucket, types.NamespacedName)) error {
-	ctx, cancel := context.WithCancel(context.Background())
+// promote begins the work, until it is demoted or the process is told to end.
+func (p *promoted) promote(running context.Context) {
+	ctx, cancel := context.WithCancel(running)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.cancel = cancel
-	p.working.Go(func() {
+	p.work.begin(func() {
 		p.busy <- struct{}{}
 		defer func() { <-p.busy }()
 		if ctx.Err() == nil {
 			p.replica.work(ctx, p.shard)
 		}
 	})
-	return nil
 }
 
 // demote waits for nothing, as knative's reconcilers do not: what they are about to do they do.
-func (p *promoted) demote(reconciler.Bucket) {
+func (p *promoted) demote() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.cancel != nil { // an elector that has never been elected demotes, too

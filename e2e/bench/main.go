@@ -93,6 +93,9 @@ func runBench(ctx context.Context, args []string) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
+	if err := checkOut(*out, *render, *quick); err != nil {
+		return err
+	}
 	if *render {
 		r, err := readResults(filepath.Join(*out, resultsFile))
 		if err != nil {
@@ -109,13 +112,40 @@ func runBench(ctx context.Context, args []string) error {
 	b := &bench{figures: figures{out: os.Stdout, quick: *quick}, progress: os.Stderr}
 	err = b.measure(ctx, chosen)
 	if *out != "" && ctx.Err() == nil {
-		err = errors.Join(err, save(*out, newResults(began, command(*quick, *only), b), len(*only) > 0))
+		err = errors.Join(err, save(*out, newResults(began, command(*quick, *only, *out), b), len(*only) > 0))
+	}
+	if *quick {
+		return err
 	}
 	return errors.Join(err, verdict(b.parts))
 }
 
-// command is what somebody types to have the same measured.
-func command(quick bool, only []string) string {
+// checkOut is an error if --out is missing, or if results that mean something would be lost to a test of the program.
+func checkOut(tree string, render, quick bool) error {
+	if render && tree == "" {
+		return errors.New("--render: say with --out where the results are, and the plots and pages are to be: --out=../.. in e2e/bench")
+	}
+	if !quick || tree == "" {
+		return nil
+	}
+	before, err := readResults(filepath.Join(tree, resultsFile))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case !before.Quick:
+		return fmt.Errorf("--quick measures nothing, and --out has results that were measured, %s: use an empty directory", resultsFile)
+	}
+	return nil
+}
+
+// sourceTreeOut is --out of a run that is made for this source tree, which make bench has unless it is told otherwise.
+const sourceTreeOut = "../.."
+
+// command is what somebody types to have the same measured, and written. Another tree than this one is not named: where
+// somebody keeps it tells nothing.
+func command(quick bool, only []string, out string) string {
 	var flags []string
 	if quick {
 		flags = append(flags, "--quick")
@@ -123,25 +153,32 @@ func command(quick bool, only []string) string {
 	if len(only) > 0 {
 		flags = append(flags, "--only "+strings.Join(only, ","))
 	}
-	if flags == nil {
+	switch {
+	case out == sourceTreeOut && flags == nil:
 		return "make bench"
+	case out == sourceTreeOut:
+		flags = append(flags, "--out="+out)
+	case out != "":
+		flags = append(flags, "--out=DIR")
 	}
 	return fmt.Sprintf("make bench BENCHFLAGS='%s'", strings.Join(flags, " "))
 }
 
-// save writes the results, or puts them in the place of the same parts of those that are there.
+// save writes the results: those of some parts in the place of the same parts of what is there. Of a part that has failed, what is
+// there stays.
 func save(tree string, r results, some bool) error {
-	if some {
-		before, err := readResults(filepath.Join(tree, resultsFile))
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-		case err != nil:
+	before, err := readResults(filepath.Join(tree, resultsFile))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return r.write(tree)
+	case some && err != nil:
+		return err
+	case some:
+		if r, err = before.merge(r); err != nil {
 			return err
-		default:
-			if r, err = before.merge(r); err != nil {
-				return err
-			}
 		}
+	case err == nil: // what cannot be read is replaced
+		r = r.keep(before)
 	}
 	return r.write(tree)
 }
@@ -164,7 +201,8 @@ func choose(all []part, only []string) ([]part, error) {
 	return slices.DeleteFunc(all, func(p part) bool { return len(only) > 0 && !slices.Contains(only, p.name) }), nil
 }
 
-// measure goes through the parts. One that fails does not keep the others from being measured.
+// measure goes through the parts. One that fails does not keep the others from being measured, and what it has left running is not
+// measured with them: the groups of every part end with it.
 func (b *bench) measure(ctx context.Context, chosen []part) error {
 	var errs []error
 	for _, p := range chosen {
@@ -174,8 +212,8 @@ func (b *bench) measure(ctx context.Context, chosen []part) error {
 		}
 		b.tellf("%s: %s", p.name, p.heading)
 		b.begin(p)
-		began := time.Now()
-		err := p.measure(ctx, b)
+		began, groups := time.Now(), len(b.groups)
+		err := errors.Join(p.measure(ctx, b), b.closeGroups(groups))
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", p.name, err))
 		}

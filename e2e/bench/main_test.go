@@ -37,3 +37,45 @@ func TestMeasureGoesOn(t *testing.T) {
 		t.Errorf("printed %q, error %v, kept %+v", out.String(), err, b.parts)
 	}
 }
+
+// What a page says of the run is what somebody types to have the page made again.
+func TestCommand(t *testing.T) {
+	for _, test := range []struct {
+		quick bool
+		only  []string
+		out   string
+		want  string
+	}{
+		{false, nil, "../..", "make bench"},
+		{false, []string{"spread", "handoff"}, "../..", "make bench BENCHFLAGS='--only spread,handoff --out=../..'"},
+		{true, nil, "/somewhere", "make bench BENCHFLAGS='--quick --out=DIR'"},
+	} {
+		if got := command(test.quick, test.only, test.out); got != test.want {
+			t.Errorf("the command is %s, want %s", got, test.want)
+		}
+	}
+}
+
+func TestCheckOut(t *testing.T) {
+	measured, empty := t.TempDir(), t.TempDir()
+	if err := madeUp().write(measured); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		tree          string
+		render, quick bool
+		want          string // of the error
+	}{
+		{tree: measured},
+		{tree: measured, render: true},
+		{tree: empty, quick: true},
+		{quick: true},
+		{tree: measured, quick: true, want: "--out has results that were measured"},
+		{render: true, want: "--render: say with --out"},
+	} {
+		err := checkOut(test.tree, test.render, test.quick)
+		if (err != nil) != (test.want != "") || err != nil && !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%+v: error %v", test, err)
+		}
+	}
+}

@@ -30,8 +30,12 @@ const (
 	creators = 8
 	// stockNamespaces are how many the objects of a shape are spread over.
 	stockNamespaces = 10
-	// weighed is how many objects are looked at to know how large they are as JSON.
-	weighed = 500
+	// stockSettles is for how long nothing is measured after objects were created: until then the servers still write them to disk
+	// and compact, and collect garbage.
+	stockSettles = 5 * time.Second
+	// weighed is how many objects are looked at to know how large they are as JSON, on average no less than lightest bytes and no
+	// more than heaviest: about 4 KB.
+	weighed, lightest, heaviest = 500, 3.0 * kilobyte, 5.5 * kilobyte
 )
 
 // Who writes objects in life: a tool of people, and the type's own controller.
@@ -60,22 +64,29 @@ func (b *bench) stock(ctx context.Context, shapes ...shape) error {
 			return fmt.Errorf("create namespace %s: %w", namespace.Name, err)
 		}
 	}
+	settled := true
 	for _, s := range shapes {
-		if err := b.stockOne(ctx, c, s); err != nil {
+		created, err := b.stockOne(ctx, c, s)
+		if err != nil {
 			return fmt.Errorf("create %s: %w", s.name, err)
 		}
+		settled = settled && !created
 	}
-	return nil
+	if settled || b.quick {
+		return nil
+	}
+	return pause(ctx, stockSettles)
 }
 
-func (b *bench) stockOne(ctx context.Context, c client.Client, s shape) error {
+// stockOne creates all objects of a shape, unless they are there.
+func (b *bench) stockOne(ctx context.Context, c client.Client, s shape) (created bool, err error) {
 	n, began := b.stocked(), time.Now()
 	last := s.make(n - 1)
 	switch err := c.Get(ctx, client.ObjectKeyFromObject(last), last); {
 	case err == nil:
-		return nil // they are all there
+		return false, nil // they are all there
 	case !apierrors.IsNotFound(err):
-		return err
+		return false, err
 	}
 	var next atomic.Int64
 	tasks, ctx := errgroup.WithContext(ctx)
@@ -90,10 +101,10 @@ func (b *bench) stockOne(ctx context.Context, c client.Client, s shape) error {
 		})
 	}
 	if err := tasks.Wait(); err != nil {
-		return err
+		return false, err
 	}
 	b.tellf("created %d %s in %.1f s", n, s.name, time.Since(began).Seconds())
-	return nil
+	return true, nil
 }
 
 // stocked is how many objects there are of each shape.
@@ -148,6 +159,9 @@ func weigh(ctx context.Context, cfg *rest.Config, s shape) (weight, error) {
 		}
 		w.whole += float64(len(whole)) / float64(len(list.Items))
 		w.withoutManagement += float64(len(without)) / float64(len(list.Items))
+	}
+	if w.whole < lightest || w.whole > heaviest {
+		return weight{}, fmt.Errorf("%s have %.0f bytes of JSON on average, want %.0f to %.0f: the figures are said to be of such ones", s.name, w.whole, lightest, heaviest)
 	}
 	return w, nil
 }

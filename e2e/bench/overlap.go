@@ -31,7 +31,7 @@ const (
 // fails costs the figures of its contender only.
 func measureOverlaps(ctx context.Context, b *bench) error {
 	var errs []error
-	measured := map[overlapCase][]tally{}
+	measured := map[overlapCase]overlapResult{}
 	failed := map[overlapCase]bool{}
 	waves := overlapWaves(b.quick)
 	for i, wave := range waves {
@@ -43,15 +43,16 @@ func measureOverlaps(ctx context.Context, b *bench) error {
 		for _, o := range outcomes {
 			failed[o.of] = failed[o.of] || o.err != nil
 			errs = append(errs, o.err)
-			measured[o.of] = append(measured[o.of], o.tallies...)
+			of := measured[o.of]
+			measured[o.of] = overlapResult{append(of.tallies, o.tallies...), of.holders + 1}
 		}
 		if ctx.Err() != nil {
 			return errors.Join(errs...)
 		}
 	}
 	for _, t := range troubles() {
-		for _, who := range contenders() {
-			if of := (overlapCase{t, who}); len(measured[of]) > 0 && !failed[of] {
+		for _, who := range t.contenders() {
+			if of := (overlapCase{t, who}); len(measured[of].tallies) > 0 && !failed[of] {
 				b.addOverlaps(of, measured[of])
 			}
 		}
@@ -63,6 +64,13 @@ func measureOverlaps(ctx context.Context, b *bench) error {
 type overlapCase struct {
 	trouble trouble
 	who     contender
+}
+
+// overlapResult is what all rounds of a case have come to. All shards of a holder are lost together, so how many of those there
+// were counts too.
+type overlapResult struct {
+	tallies []tally // one per shard
+	holders int
 }
 
 // overlapPlan is one group in one round.
@@ -78,7 +86,7 @@ type overlapPlan struct {
 func overlapWaves(quick bool) [][]overlapPlan {
 	if quick {
 		var wave []overlapPlan
-		for _, who := range contenders() {
+		for _, who := range slowStop.contenders() {
 			wave = append(wave, overlapPlans(overlapCase{slowStop, who}, 0, 1, 2)...)
 		}
 		return [][]overlapPlan{append(wave, overlapPlans(overlapCase{slowReply, session}, 0, 1, 2)...)}
@@ -87,7 +95,7 @@ func overlapWaves(quick bool) [][]overlapPlan {
 	for _, t := range troubles() {
 		for round := range overlapRounds {
 			var wave []overlapPlan
-			for _, who := range contenders() {
+			for _, who := range t.contenders() {
 				groups := 1
 				if who == controllerRuntime {
 					groups = overlapGroups
@@ -103,7 +111,7 @@ func overlapWaves(quick bool) [][]overlapPlan {
 func overlapPlans(of overlapCase, round, groups, shards int) []overlapPlan {
 	var plans []overlapPlan
 	for i := range groups {
-		name := fmt.Sprintf("%s-%d-%d-%d", of.trouble, slices.Index(contenders(), of.who), round, i)
+		name := fmt.Sprintf("%s-%d-%d-%d", of.trouble, slices.Index(of.trouble.contenders(), of.who), round, i)
 		plans = append(plans, overlapPlan{overlapCase: of, name: name, shards: shards})
 	}
 	return plans
@@ -148,7 +156,8 @@ func closeStages(stages []*stage) error {
 
 // addOverlaps adds the figures of one case. The overlap's median and maximum are of the shards that had two workers; the gap's of
 // all shards: the time between two holders that nobody worked, so that no overlap that is avoided by waiting looks free.
-func (b *bench) addOverlaps(of overlapCase, all []tally) {
+func (b *bench) addOverlaps(of overlapCase, seen overlapResult) {
+	all := seen.tallies
 	var overlaps, perShard, gaps []time.Duration
 	for _, t := range all {
 		if t.several > 0 {
@@ -166,6 +175,7 @@ func (b *bench) addOverlaps(of overlapCase, all []tally) {
 	}
 	b.add(count)
 	b.add(add("shards", "", float64(len(all))))
+	b.add(add("holders", "", float64(seen.holders)))
 	b.add(add("overlap_share", "%", 100*float64(len(overlaps))/float64(len(all))))
 	b.add(add("overlap_median", "s", durations.Quantile(overlaps, 0.5).Seconds()))
 	b.add(add("overlap_max", "s", durations.Quantile(overlaps, 1).Seconds()))

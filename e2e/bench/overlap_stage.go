@@ -13,6 +13,8 @@ import (
 	"slices"
 	"time"
 
+	"k8s.io/client-go/kubernetes"
+
 	"github.com/shardctl/shardctl/e2e/fleet"
 )
 
@@ -45,9 +47,13 @@ func (b *bench) setStage(ctx context.Context, p overlapPlan) (*stage, error) {
 	if err != nil {
 		return nil, err
 	}
+	kube, err := kubernetes.NewForConfig(cp.Config())
+	if err != nil {
+		return nil, err
+	}
 	g := &group{fleet: f, name: p.name, shards: p.shards}
 	b.groups = append(b.groups, g)
-	return &stage{trial: &trial{group: g, who: p.who}, plan: p, quick: b.quick, networks: networks}, nil
+	return &stage{trial: &trial{group: g, who: p.who, kube: kube}, plan: p, quick: b.quick, networks: networks}, nil
 }
 
 // close kills the replicas.
@@ -71,6 +77,9 @@ func (s *stage) play(ctx context.Context) ([]tally, error) {
 		all = h
 		return workersAfter(h).missingSuccessor(s.shards, s.holder.Name())
 	})
+	if s.plan.trouble == slowStop { // after the other, electors end their process by themselves
+		err = errors.Join(err, s.fleet.UnexpectedEnd())
+	}
 	if err != nil {
 		return fail(err)
 	}

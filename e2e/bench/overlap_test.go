@@ -29,7 +29,7 @@ func TestOverlapWaves(t *testing.T) {
 		}
 	}
 	for _, trouble := range troubles() {
-		for _, who := range contenders() {
+		for _, who := range trouble.contenders() {
 			c := overlapCase{trouble, who}
 			if shards[c] < enoughShards || rounds[c] < enoughRounds {
 				t.Errorf("%v: %d shards in %d rounds, want %d in %d", c, shards[c], rounds[c], enoughShards, enoughRounds)
@@ -48,7 +48,7 @@ func TestOverlapWavesInAHurry(t *testing.T) {
 	for _, p := range waves[0] {
 		contended[p.who], troubled[p.trouble] = true, true
 	}
-	if len(contended) != len(contenders()) || len(troubled) != len(troubles()) {
+	if len(contended) != len(slowStop.contenders()) || len(troubled) != len(troubles()) {
 		t.Errorf("%v are measured with %v", contended, troubled)
 	}
 }
@@ -72,7 +72,7 @@ func TestFiguresOfOverlaps(t *testing.T) {
 	} {
 		b := &bench{figures: figures{out: &strings.Builder{}}}
 		b.begin(part{name: "overlap"})
-		b.addOverlaps(overlapCase{slowStop, test.who}, test.all)
+		b.addOverlaps(overlapCase{slowStop, test.who}, overlapResult{test.all, 2})
 		if err := verdict(b.parts); (err != nil) != test.misses {
 			t.Errorf("%d shards of %s: the verdict is %v", len(test.all), test.who, err)
 		}
@@ -84,7 +84,7 @@ func TestFiguresOfOverlaps(t *testing.T) {
 			got[f.Name] = quantity(f.Value, f.Unit)
 		}
 		for name, want := range map[string]string{
-			"slow_stop_overlaps": "3", "slow_stop_shards": "4", "slow_stop_overlap_share": "75 %",
+			"slow_stop_overlaps": "3", "slow_stop_shards": "4", "slow_stop_holders": "2", "slow_stop_overlap_share": "75 %",
 			"slow_stop_overlap_median": "2 s", "slow_stop_overlap_max": "3 s",
 			"slow_stop_gap_median": "0 s", "slow_stop_gap_max": "4 s",
 		} {

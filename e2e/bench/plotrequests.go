@@ -14,15 +14,15 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 )
 
-// groupSize is what the names of the figures of a group end with.
-var groupSize = regexp.MustCompile(`_(\d+)_shards_(\d+)_replicas$`)
+// groupSum names the figures that are the sum of all verbs' requests on Leases.
+var groupSum = regexp.MustCompile(`^sum_(\d+)_shards_on_(\d+)_replicas$`)
 
 // requestRates are all verbs' requests per second, by the size of the group and by who sends them.
 func requestRates(m measurement) (sizes []string, rates map[contender]map[string]float64) {
 	rates = map[contender]map[string]float64{}
 	for _, f := range m.Figures {
-		size := groupSize.FindStringSubmatch(f.Name)
-		if size == nil || f.Unit != "1/s" || f.Who == "" {
+		size := groupSum.FindStringSubmatch(f.Name)
+		if size == nil {
 			continue
 		}
 		name := fmt.Sprintf("%s shards, %s replicas", size[1], size[2])
@@ -32,7 +32,7 @@ func requestRates(m measurement) (sizes []string, rates map[contender]map[string
 		if rates[f.Who] == nil {
 			rates[f.Who] = map[string]float64{}
 		}
-		rates[f.Who][name] += f.Value
+		rates[f.Who][name] = f.Value
 	}
 	return sizes, rates
 }
@@ -60,6 +60,7 @@ func drawRequests(r results) (*picture, error) {
 		}
 	}
 	scale := decadesAround(all)
+	scale.least /= 10 // a bar whose value is a power of ten has a height, too
 	const width = 22 * vg.Length(1)
 	for i, who := range there {
 		values := make(plotter.Values, len(sizes))

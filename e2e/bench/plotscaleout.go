@@ -13,7 +13,8 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 )
 
-// The best that was published for a comparable thing: timebertt/kubernetes-controller-sharding, a thesis.
+// The best that was published: timebertt/kubernetes-controller-sharding, a thesis. Its method is another: the highest load within
+// service levels, on a cluster, where CPU is what runs out. So it is for orientation.
 const (
 	publishedReplicas = 5
 	publishedTimes    = 3.2
@@ -73,7 +74,7 @@ func drawScaleOut(r results) (*picture, error) {
 	published.GlyphStyle = draw.GlyphStyle{Color: ink, Radius: 4, Shape: draw.CrossGlyph{}}
 	p.Add(published)
 	pic.explain("as much again with each", ideal)
-	pic.explain("published of kubernetes-controller-sharding", published)
+	pic.explain("published of kubernetes-controller-sharding, by another method", published)
 	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = 0.9, publishedReplicas+0.1, 0, publishedReplicas+0.25
 	p.X.Tick.Marker, p.Y.Tick.Marker = counts(publishedReplicas), counts(publishedReplicas)
 	return pic, nil

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -47,6 +48,8 @@ type member struct {
 	name    string
 	process *fleet.Process
 	bursts  string // the file
+	offset  int64  // in it, of what has not been read
+	noted   []burst
 }
 
 // crew makes one without a replica. All get the same arguments.
@@ -110,7 +113,7 @@ func (c *crew) begin(ctx context.Context) error {
 	return err
 }
 
-// fanOut changes the trigger, and returns what each replica has reconciled for that, once it was as many items as there are.
+// fanOut changes the trigger, and returns what each replica has reconciled for that, once it was every item.
 func (c *crew) fanOut(ctx context.Context) ([]burst, error) {
 	c.rounds++
 	began := time.Now()
@@ -120,55 +123,89 @@ func (c *crew) fanOut(ctx context.Context) ([]burst, error) {
 	return c.await(ctx, began, c.items)
 }
 
-// await waits until the replicas have reconciled so many together, in bursts that began after a moment, and returns what
-// each has.
-func (c *crew) await(ctx context.Context, since time.Time, reconciles int) ([]burst, error) {
+// await waits until the replicas have reconciled so many different items together, in bursts that began after a moment, and all
+// of them are done; it returns what each has. So nothing is cut off that a replica reconciles more than once.
+func (c *crew) await(ctx context.Context, since time.Time, items int) ([]burst, error) {
 	var all []burst
-	seen := 0
-	err := wait.PollUntilContextTimeout(ctx, burstsPoll, crewLimit, true, func(context.Context) (bool, error) {
-		all, seen = nil, 0
-		for _, m := range c.members {
-			if !m.process.Running() {
-				return false, fmt.Errorf("%s has ended by itself", m.name)
-			}
-			one, err := m.since(since)
-			if err != nil {
-				return false, err
-			}
-			if one.Reconciles > 0 {
-				all, seen = append(all, one), seen+one.Reconciles
-			}
+	seen, calm := 0, 0
+	err := wait.PollUntilContextTimeout(ctx, burstsPoll, crewLimit, true, func(context.Context) (_ bool, err error) {
+		var busy bool
+		if all, busy, err = c.look(since); err != nil {
+			return false, err
 		}
-		return seen >= reconciles, nil
+		seen = together(all).Items.len()
+		if seen < items || busy {
+			calm = 0
+			return false, nil
+		}
+		calm++
+		return calm > c.calmLooks(), nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("%s: waited at most %s for %d reconciles, saw %d: %w; the logs are in %s", c.name, crewLimit, reconciles, seen, err, c.LogDir())
+		return nil, fmt.Errorf("%s: waited at most %s for %d items to be reconciled, saw %d: %w; the logs are in %s", c.name, crewLimit, items, seen, err, c.LogDir())
 	}
 	return all, nil
 }
 
+// calmLooks is how often the replicas have to be seen at rest once more: one that has begun something says so a tick later. Of a
+// single replica the burst would not have ended.
+func (c *crew) calmLooks() int {
+	if len(c.members) == 1 {
+		return 0
+	}
+	return int(2*burstTick/burstsPoll) + 1
+}
+
+// look is what each replica has reconciled in bursts that began after a moment and are over, and whether any goes on.
+func (c *crew) look(since time.Time) (all []burst, busy bool, err error) {
+	for _, m := range c.members {
+		if !m.process.Running() {
+			return nil, false, fmt.Errorf("%s has ended by itself", m.name)
+		}
+		if err := m.read(); err != nil {
+			return nil, false, err
+		}
+		if one := m.since(since); one.Reconciles > 0 {
+			all = append(all, one)
+		}
+		busy = busy || m.busy()
+	}
+	return all, busy, nil
+}
+
 // since is everything that the replica has noted of bursts that began after a moment, and are over.
-func (m *member) since(moment time.Time) (burst, error) {
-	bursts, err := m.read()
+func (m *member) since(moment time.Time) burst {
 	var all burst
-	for _, one := range bursts {
+	for _, one := range m.noted {
 		if one.Reconciles > 0 && one.First.After(moment) {
 			all = all.and(one)
 		}
 	}
-	return all, err
+	return all
 }
+
+// busy tells whether a burst goes on.
+func (m *member) busy() bool { return len(m.noted) > 0 && m.noted[len(m.noted)-1].Reconciles == 0 }
 
 // idle tells whether the replica has reconciled something, and nothing now.
-func (m *member) idle() (bool, error) {
-	bursts, err := m.read()
-	return len(bursts) > 0 && bursts[len(bursts)-1].Reconciles > 0, err
-}
+func (m *member) idle() bool { return len(m.noted) > 0 && !m.busy() }
 
-func (m *member) read() (all []burst, err error) {
-	text, err := os.ReadFile(m.bursts)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) { // it may not have come that far
-		return nil, fmt.Errorf("bursts of %s: %w", m.name, err)
+// read adds what was noted since the last time: what reads it is on the machine that is measured, and has to do little.
+func (m *member) read() error {
+	file, err := os.Open(m.bursts)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // it may not have come that far
+	}
+	if err != nil {
+		return fmt.Errorf("bursts of %s: %w", m.name, err)
+	}
+	defer file.Close()
+	if _, err := file.Seek(m.offset, io.SeekStart); err != nil {
+		return fmt.Errorf("bursts of %s: %w", m.name, err)
+	}
+	text, err := io.ReadAll(file)
+	if err != nil {
+		return fmt.Errorf("bursts of %s: %w", m.name, err)
 	}
 	for line := range bytes.Lines(text) {
 		if !bytes.HasSuffix(line, []byte("\n")) {
@@ -176,11 +213,11 @@ func (m *member) read() (all []burst, err error) {
 		}
 		var one burst
 		if err := json.Unmarshal(line, &one); err != nil {
-			return nil, fmt.Errorf("bursts of %s: %q: %w", m.name, line, err)
+			return fmt.Errorf("bursts of %s: %q: %w", m.name, line, err)
 		}
-		all = append(all, one)
+		m.noted, m.offset = append(m.noted, one), m.offset+int64(len(line))
 	}
-	return all, nil
+	return nil
 }
 
 // together is what several replicas have done as one.

@@ -38,8 +38,6 @@ var (
 	triggersResource = schema.GroupVersionResource{Group: itemKind.Group, Version: itemKind.Version, Resource: "triggers"}
 )
 
-func itemName(i int) string { return fmt.Sprintf("item-%05d", i) }
-
 // items is how many there are.
 func (b *bench) items() int {
 	if b.quick {

@@ -67,6 +67,9 @@ func TestBurstsEndWithAPause(t *testing.T) {
 		if took := all[0].Last.Sub(all[0].First); took != 40*time.Millisecond+burstOver/2 {
 			t.Errorf("the first took %s, from the beginning of a reconcile to the end of another", took)
 		}
+		if items := all[0].Items.len(); items != 3 || all[0].again() != 100./3 {
+			t.Errorf("the first was of %d items, and of %.1f %% of them again; want 3, one of them twice", items, all[0].again())
+		}
 		if !all[1].First.After(all[0].Last.Add(burstOver)) {
 			t.Errorf("the second began at %s, not after the pause that the first ended with", all[1].First)
 		}
@@ -88,11 +91,11 @@ func TestCallEndsWithItsContext(t *testing.T) {
 	why := errors.New("the term is over")
 	cancel(why)
 	w := newWork(time.Hour, 1, false)
-	if err := w.reconcile(ctx, "waits for an answer"); !errors.Is(err, why) {
+	if err := w.reconcile(ctx, itemName(0)); !errors.Is(err, why) {
 		t.Errorf("it ends with %v, want %v", err, why)
 	}
 	w.calls <- struct{}{}
-	if err := w.reconcile(ctx, "waits for others"); !errors.Is(err, why) {
+	if err := w.reconcile(ctx, itemName(1)); !errors.Is(err, why) {
 		t.Errorf("it ends with %v, want %v", err, why)
 	}
 }
@@ -114,11 +117,16 @@ func TestFirstReconcileOfEachItemIsNoted(t *testing.T) {
 func TestBurstsOfSeveralReplicasAreOne(t *testing.T) {
 	at := func(seconds int64) time.Time { return time.Unix(seconds, 0) }
 	one := together([]burst{
-		{Reconciles: 2, First: at(10), Last: at(20), Began: map[string]time.Time{"a": at(10)}},
-		{Reconciles: 3, First: at(5), Last: at(15), Began: map[string]time.Time{"a": at(12), "b": at(13)}},
+		{},
+		{Reconciles: 2, First: at(10), Last: at(20), Items: itemSet{0b101}, Began: map[string]time.Time{"a": at(10)}},
+		{Reconciles: 3, First: at(5), Last: at(15), Items: itemSet{0b100, 0b11}, Began: map[string]time.Time{"a": at(12), "b": at(13)}},
+		{},
 	})
 	if one.Reconciles != 5 || !one.First.Equal(at(5)) || !one.Last.Equal(at(20)) || one.rate() != 5./15 {
 		t.Errorf("together they are %v", one)
+	}
+	if n := one.Items.len(); n != 4 || one.again() != 25 {
+		t.Errorf("together they have reconciled %d items, %.0f %% of them again; want 4, one of them twice", n, one.again())
 	}
 	if len(one.Began) != 2 || !one.Began["a"].Equal(at(10)) {
 		t.Errorf("together their items began at %v", one.Began)
@@ -128,8 +136,15 @@ func TestBurstsOfSeveralReplicasAreOne(t *testing.T) {
 func TestBurstsSinceAMoment(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "bursts")
 	m := &member{name: "a", bursts: path}
-	if none, err := m.since(time.Time{}); err != nil || none.Reconciles != 0 {
-		t.Errorf("before there is a file: %v, %v", none, err)
+	since := func(moment time.Time) int {
+		t.Helper()
+		if err := m.read(); err != nil {
+			t.Fatal(err)
+		}
+		return m.since(moment).Reconciles
+	}
+	if none := since(time.Time{}); none != 0 {
+		t.Errorf("before there is a file there are %d reconciles", none)
 	}
 	line := func(reconciles, second int64) string {
 		text, err := json.Marshal(burst{Reconciles: int(reconciles), First: time.Unix(second, 0), Last: time.Unix(second+1, 0)})
@@ -141,8 +156,14 @@ func TestBurstsSinceAMoment(t *testing.T) {
 	if err := os.WriteFile(path, []byte(line(1, 10)+line(2, 20)+line(4, 30)+`{"reconciles":8,"fir`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if some, err := m.since(time.Unix(15, 0)); err != nil || some.Reconciles != 6 {
-		t.Errorf("of whole lines since the moment there are %d reconciles, %v; want 6", some.Reconciles, err)
+	if some := since(time.Unix(15, 0)); some != 6 {
+		t.Errorf("of whole lines since the moment there are %d reconciles, want 6", some)
+	}
+	if err := os.WriteFile(path, []byte(line(1, 10)+line(2, 20)+line(4, 30)+line(8, 40)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if some := since(time.Unix(15, 0)); some != 14 {
+		t.Errorf("with the line that was being written there are %d reconciles, want 14", some)
 	}
 }
 
@@ -158,8 +179,8 @@ func TestReplicaIsIdleBetweenBursts(t *testing.T) {
 		go func() { ended <- w.noteLoop(ctx, file) }()
 		expect := func(when string, want bool) {
 			t.Helper()
-			if idle, err := m.idle(); err != nil || idle != want {
-				t.Errorf("%s: idle: %t, %v; want %t", when, idle, err, want)
+			if err := m.read(); err != nil || m.idle() != want {
+				t.Errorf("%s: idle: %t, %v; want %t", when, m.idle(), err, want)
 			}
 		}
 		time.Sleep(burstOver)

@@ -10,67 +10,81 @@ import (
 	"io"
 	"maps"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
 const (
-	// burstOver is how long nothing has been reconciled when a burst is over: longer than the machine is ever busy with anything
-	// else in the midst of one.
+	// burstOver is how long nothing has been reconciled when a burst is over: longer than the machine is usually busy with anything
+	// else in the midst of one. If it is not, there are two bursts, which whoever reads them adds up again.
 	burstOver = 300 * time.Millisecond
 	burstTick = 25 * time.Millisecond
 )
 
-// work is what a reconcile does, whoever's controller calls it: nothing, or wait as for the answer of an API. It counts, and takes
-// the time of the first and the last of a burst. That costs every reconcile about 0.1 µs, the same for all contenders.
+// work is what a reconcile does, whoever's controller calls it: nothing, or wait as for the answer of an API. It notes which items
+// there were, and the time of the first and the last of a burst. That costs every reconcile about 0.1 µs, the same for all
+// contenders.
 type work struct {
 	takes time.Duration
 	calls chan struct{} // has one in it for each call; nil for no limit
+	each  bool          // note when each item's reconcile begins
 
-	begun, ended atomic.Int64 // how many reconciles have
-	first, last  atomic.Int64 // when the first of the burst began and the last one ended, in ns of the wall clock; 0 for never
-
-	mu    sync.Mutex
-	began map[string]time.Time // by item, the first time in the burst; nil if that is not noted
+	// One lock for all, so that no reconcile is ever half in one burst and half in the next.
+	mu       sync.Mutex
+	underWay int
+	current  burst // what has ended of it; without First if there is none
 }
 
 func newWork(takes time.Duration, calls int, each bool) *work {
-	w := &work{takes: takes}
+	w := &work{takes: takes, each: each}
 	if calls > 0 {
 		w.calls = make(chan struct{}, calls)
-	}
-	if each {
-		w.began = map[string]time.Time{}
 	}
 	return w
 }
 
 // reconcile does the work for an item.
 func (w *work) reconcile(ctx context.Context, item string) error {
-	w.begun.Add(1) // before: see burstEnd
-	if w.first.Load() == 0 {
-		w.first.CompareAndSwap(0, time.Now().UnixNano())
+	number, err := itemNumber(item)
+	if err != nil {
+		return err
 	}
-	if w.began != nil {
-		w.noteBegun(item)
-	}
-	defer func() {
-		w.last.Store(time.Now().UnixNano())
-		w.ended.Add(1)
-	}()
+	w.begin(item)
+	defer w.end(number)
 	if w.takes == 0 {
 		return nil
 	}
 	return w.call(ctx)
 }
 
-func (w *work) noteBegun(item string) {
-	now := time.Now()
+func (w *work) begin(item string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if _, again := w.began[item]; !again {
-		w.began[item] = now
+	w.underWay++
+	if !w.each && !w.current.First.IsZero() {
+		return
 	}
+	now := time.Now()
+	if w.current.First.IsZero() {
+		w.current.First = now
+	}
+	if !w.each {
+		return
+	}
+	if w.current.Began == nil {
+		w.current.Began = map[string]time.Time{}
+	}
+	if _, again := w.current.Began[item]; !again {
+		w.current.Began[item] = now
+	}
+}
+
+func (w *work) end(number int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.underWay--
+	w.current.Reconciles++
+	w.current.Items.add(number)
+	w.current.Last = time.Now()
 }
 
 // call waits as for an API that takes so long to answer, and that no more than so many ask at a time.
@@ -98,6 +112,8 @@ type burst struct {
 	Reconciles int       `json:"reconciles"`
 	First      time.Time `json:"first"`         // began
 	Last       time.Time `json:"last,omitzero"` // ended
+	// Items are those that were reconciled, once or more often.
+	Items itemSet `json:"items,omitempty"`
 	// Began says of each item when its first reconcile did, if that was asked for.
 	Began map[string]time.Time `json:"began,omitempty"`
 }
@@ -105,12 +121,24 @@ type burst struct {
 // rate is how many were reconciled per second.
 func (b burst) rate() float64 { return float64(b.Reconciles) / b.Last.Sub(b.First).Seconds() }
 
+// again is how many reconciles were of items that had been reconciled already, per hundred items.
+func (b burst) again() float64 {
+	items := b.Items.len()
+	return 100 * float64(b.Reconciles-items) / float64(items)
+}
+
 // and is both bursts in one.
 func (b burst) and(other burst) burst {
 	if b.Reconciles == 0 {
 		return other
 	}
-	both := burst{Reconciles: b.Reconciles + other.Reconciles, First: b.First, Last: b.Last, Began: map[string]time.Time{}}
+	if other.Reconciles == 0 {
+		return b
+	}
+	both := burst{
+		Reconciles: b.Reconciles + other.Reconciles, First: b.First, Last: b.Last,
+		Items: b.Items.and(other.Items), Began: map[string]time.Time{},
+	}
 	if other.First.Before(b.First) {
 		both.First = other.First
 	}
@@ -127,51 +155,38 @@ func (w *work) noteLoop(ctx context.Context, to io.Writer) error {
 	ticker := time.NewTicker(burstTick)
 	defer ticker.Stop()
 	lines := json.NewEncoder(to)
-	var noted int64
-	goesOn := false
+	noted := false // that it has begun
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
 		}
-		if first := w.first.Load(); first != 0 && !goesOn {
-			goesOn = true
-			if err := lines.Encode(burst{First: time.Unix(0, first)}); err != nil {
+		first, done, over := w.look()
+		if !first.IsZero() && !noted {
+			noted = true
+			if err := lines.Encode(burst{First: first}); err != nil {
 				return fmt.Errorf("note a burst: %w", err)
 			}
 		}
-		done, over := w.burstEnd(noted)
 		if !over {
 			continue
 		}
-		goesOn, noted = false, noted+int64(done.Reconciles)
+		noted = false
 		if err := lines.Encode(done); err != nil {
 			return fmt.Errorf("note a burst: %w", err)
 		}
 	}
 }
 
-// burstEnd is the burst, if there is one and it is over: the reconciles beyond those noted before.
-func (w *work) burstEnd(noted int64) (done burst, over bool) {
-	last := time.Unix(0, w.last.Load())
-	ended, begun := w.ended.Load(), w.begun.Load()
-	if ended == noted || begun != ended || time.Since(last) < burstOver {
-		return burst{}, false
-	}
-	done = burst{Reconciles: int(ended - noted), First: time.Unix(0, w.first.Swap(0)), Last: last, Began: w.takeBegun()}
-	if w.begun.Load() != begun { // one of the next burst may have begun too early to set the time, a moment ago
-		w.first.CompareAndSwap(0, time.Now().UnixNano())
-	}
-	return done, true
-}
-
-func (w *work) takeBegun() map[string]time.Time {
+// look tells since when there is a burst, and takes it if it is over.
+func (w *work) look() (first time.Time, done burst, over bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	taken := w.began
-	if w.began != nil {
-		w.began = map[string]time.Time{}
+	first = w.current.First
+	if first.IsZero() || w.underWay > 0 || time.Since(w.current.Last) < burstOver {
+		return first, burst{}, false
 	}
-	return taken
+	done, w.current = w.current, burst{}
+	return first, done, true
 }

@@ -35,11 +35,18 @@ func electors() map[string]func(*replica, context.Context) error {
 
 // args tell a replica to elect as the contender does.
 func (c contender) args() []string {
-	if c == leaseMode {
+	switch c {
+	case leaseMode:
 		return []string{"--elector=" + string(session), "--mode=" + string(lease.LeaseMode)}
+	case workFirst:
+		return []string{"--elector=" + string(clientGo), "--stop-work-first"}
+	default:
+		return []string{"--elector=" + string(c)}
 	}
-	return []string{"--elector=" + string(c)}
 }
+
+// label is the contender as a part of a DNS label.
+func (c contender) label() string { return strings.NewReplacer(", ", "-", " ", "-").Replace(string(c)) }
 
 // replica is one process of a group: it works for the shards that it is elected for, and notes when.
 type replica struct {
@@ -47,6 +54,7 @@ type replica struct {
 	revision              int64
 	mode                  lease.Mode
 	idle                  bool
+	stopWorkFirst         bool
 	stopTakes             time.Duration
 	shards                []string
 	config                *rest.Config
@@ -71,6 +79,7 @@ func runReplica(ctx context.Context, args []string) error {
 	mode := flags.String("mode", string(lease.SessionMode), "what renews shards, with "+string(session))
 	flags.BoolVar(&r.idle, "idle", false, "only note when work for a shard begins and ends")
 	flags.DurationVar(&r.stopTakes, "stop-takes", 0, "for how long the work goes on once it is told to stop")
+	flags.BoolVar(&r.stopWorkFirst, "stop-work-first", false, "end the election once the work has ended, with "+string(clientGo))
 	flags.Int64Var(&r.revision, "revision", 0, "of the program, if the Pod does not say")
 	err := flags.Parse(args)
 	if err != nil {

@@ -11,6 +11,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes/fake"
 )
 
 // newTestReplica notes into a file of the test.
@@ -83,7 +86,7 @@ func TestWorkIsCutOff(t *testing.T) {
 }
 
 func TestEveryContenderIsAnElector(t *testing.T) {
-	for _, who := range contenders() {
+	for _, who := range slowStop.contenders() {
 		elector, ok := strings.CutPrefix(who.args()[0], "--elector=")
 		if !ok || electors()[elector] == nil || !slices.Contains(electorNames(), elector) {
 			t.Errorf("%s runs with %v, which is none of %v", who, who.args(), electorNames())
@@ -95,5 +98,38 @@ func TestAnUnknownElectorIsRefused(t *testing.T) {
 	err := runReplica(t.Context(), []string{"--elector=coin"})
 	if err == nil || !strings.Contains(err.Error(), `"coin" is not known: use one of shardctl, client-go`) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// client-go releases a Lease when its context ends, whatever the work does; with the work stopped first, only after that.
+func TestElectorsReleaseBeforeOrAfterTheWork(t *testing.T) {
+	for _, workFirst := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			r, noted := newTestReplica(t)
+			r.stopTakes, r.stopWorkFirst = 3*time.Second, workFirst
+			client := fake.NewClientset()
+			held := func() bool {
+				lease, err := client.CoordinationV1().Leases("").Get(t.Context(), "elector-1", metav1.GetOptions{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				return *lease.Spec.HolderIdentity != ""
+			}
+			ctx, terminate := context.WithCancel(t.Context())
+			ended := make(chan error, 1)
+			go func() { ended <- r.runElector(ctx, client, "a", "1") }()
+			time.Sleep(10 * time.Second)
+			terminate()
+			time.Sleep(time.Second)
+			if held() != workFirst || !r.works("1") {
+				t.Errorf("work first %t: while the work is about to stop, the Lease is held: %t", workFirst, held())
+			}
+			if err := <-ended; err != nil {
+				t.Fatal(err)
+			}
+			if got := noted(); held() || !slices.Equal(got, []string{"started 1", "stopped 1"}) {
+				t.Errorf("work first %t: in the end the Lease is held: %t; %v was noted", workFirst, held(), got)
+			}
+		})
 	}
 }

@@ -51,30 +51,60 @@ func newResults(began time.Time, command string, b *bench) results {
 	}
 }
 
-// merge puts the parts of a later run in the place of the same parts. Each says then from which run it is.
-func (r results) merge(later results) (results, error) {
+// comparableTo is an error if figures of the two runs cannot stand on one page.
+func (r results) comparableTo(later results) error {
 	if r.Machine != later.Machine || r.Quick != later.Quick {
-		return r, errors.New("the results that are there were measured on another machine, or in another way: measure all parts, so that they are replaced")
+		return errors.New("the results that are there were measured on another machine, or in another way: measure all parts, so that they are replaced")
 	}
 	for name, version := range r.Versions {
 		if now := later.Versions[name]; now != "" && now != version {
-			return r, fmt.Errorf("the results that are there were measured with %s %s, not %s: measure all parts, so that they are replaced", name, version, now)
+			return fmt.Errorf("the results that are there were measured with %s %s, not %s: measure all parts, so that they are replaced", name, version, now)
 		}
+	}
+	return nil
+}
+
+// merge puts the parts of a later run in the place of the same parts. Each says then from which run it is. A part that has failed
+// takes the place of none that has not.
+func (r results) merge(later results) (results, error) {
+	if err := r.comparableTo(later); err != nil {
+		return r, err
 	}
 	r.Versions = maps.Clone(r.Versions)
 	maps.Copy(r.Versions, later.Versions) // the earlier run may have needed no control plane
 	r.Parts = slices.Clone(r.Parts)
 	for _, m := range later.Parts {
 		m.Run = &later.run
-		if i := slices.IndexFunc(r.Parts, func(old measurement) bool { return old.Part == m.Part }); i >= 0 {
-			r.Parts[i] = m
-		} else {
+		switch old := r.part(m.Part); {
+		case old == nil:
 			r.Parts = append(r.Parts, m)
+		case !m.Failed || old.Failed:
+			*old = m
 		}
 	}
 	order := names(parts())
 	slices.SortFunc(r.Parts, func(x, y measurement) int { return slices.Index(order, x.Part) - slices.Index(order, y.Part) })
 	return r, nil
+}
+
+// keep returns the results with parts of an earlier run in the place of those that have failed, where both can stand on one page.
+// They say from which run they are.
+func (r results) keep(before results) results {
+	if before.comparableTo(r) != nil {
+		return r
+	}
+	r.Parts = slices.Clone(r.Parts)
+	for i, m := range r.Parts {
+		old := before.part(m.Part)
+		if !m.Failed || old == nil || old.Failed {
+			continue
+		}
+		r.Parts[i] = *old
+		if old.Run == nil {
+			r.Parts[i].Run = &before.run
+		}
+	}
+	return r
 }
 
 // part is what was measured of one; nil if it was not.
@@ -125,7 +155,8 @@ type storedFigure struct {
 	Name string    `json:"name"`
 	Who  contender `json:"who,omitempty"`
 	Unit string    `json:"unit,omitempty"`
-	// Value is null if it could not be computed: what is not a number has no JSON.
+	// Value is null if it could not be computed: what is not a number, or not a finite one, has no JSON. It is read as not a
+	// number, which misses every target as well.
 	Value   *float64 `json:"value"`
 	AtMost  *float64 `json:"atMost,omitempty"`
 	AtLeast *float64 `json:"atLeast,omitempty"`
@@ -136,7 +167,7 @@ type storedFigure struct {
 // MarshalJSON writes a storedFigure.
 func (f figure) MarshalJSON() ([]byte, error) {
 	s := storedFigure{Name: f.Name, Who: f.Who, Unit: f.Unit, Missed: f.missed()}
-	if !math.IsNaN(f.Value) && !math.IsInf(f.Value, 0) {
+	if f.finite() {
 		s.Value = &f.Value
 	}
 	switch f.target.bound {

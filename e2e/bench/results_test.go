@@ -5,6 +5,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"math"
 	"os"
@@ -24,12 +25,12 @@ func madeUp() results {
 	f.add(figure{Name: "join_time_to_stable_time", Unit: "times", Value: 1.2})
 	f.begin(part{name: "requests", heading: "Requests"})
 	for i, who := range contenders() {
-		for j, size := range []string{"10_shards_3_replicas", "200_shards_10_replicas"} {
-			f.add(figure{Name: "writes_" + size, Who: who, Unit: "1/s", Value: math.Pow(10, float64(i+j)) / 3})
-			f.add(figure{Name: "reads_" + size, Who: who, Unit: "1/s"})
+		for j, size := range []string{"10_shards_on_3_replicas", "200_shards_on_10_replicas"} {
+			f.add(figure{Name: "sum_" + size, Who: who, Unit: "1/s", Value: math.Pow(10, float64(i+j)) / 3})
 		}
+		f.add(figure{Name: "get_200_shards_10_replicas", Who: who, Unit: "1/s"})
 	}
-	f.add(figure{Name: "client_go_requests_times_ours_200_shards_10_replicas", Unit: "times", Value: 99}.atLeast(100))
+	f.add(figure{Name: "client_go_requests_times_ours_200_10", Who: session, Unit: "times", Value: 99}.atLeast(100))
 	f.begin(part{name: "handoff", heading: "Hand-offs"})
 	for i, who := range contenders() {
 		f.add(figure{Name: "gap_p50", Who: who, Unit: "ms", Value: 10 * float64(i+1)}.atMost(25))
@@ -112,6 +113,61 @@ func TestReadResultsRefusesAnotherSchema(t *testing.T) {
 	}
 	if _, err := readResults(path); err == nil || !strings.Contains(err.Error(), "schema 99 is not known") {
 		t.Errorf("read it with error %v", err)
+	}
+}
+
+// What is infinite was not measured, and is a miss before it is stored and after.
+func TestInfiniteValuesAreStoredAsMisses(t *testing.T) {
+	for _, f := range []figure{
+		figure{Name: "ratio", Value: math.Inf(1)}.atLeast(100),
+		figure{Name: "time", Value: math.Inf(-1)}.atMost(1),
+		figure{Name: "unmeasured", Value: math.NaN()}.atMost(1),
+	} {
+		text, err := json.Marshal(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var stored figure
+		if err := json.Unmarshal(text, &stored); err != nil {
+			t.Fatal(err)
+		}
+		if !f.missed() || !stored.missed() || !bytes.Contains(text, []byte(`"missed":true`)) {
+			t.Errorf("%s: missed is %v, stored as %s it is %v", f, f.missed(), text, stored.missed())
+		}
+	}
+}
+
+// A part that has failed leaves what was measured before, in a run of everything and in one of some parts.
+func TestFailedPartsKeepWhatWasMeasured(t *testing.T) {
+	before := madeUp()
+	failing := func() results {
+		later := madeUp()
+		later.When, later.Commit = later.When.Add(time.Hour), "fedcba9876543210"
+		later.part("requests").Failed, later.part("requests").Figures = true, nil
+		later.part("handoff").Figures = []figure{{Name: "again", Value: 1}}
+		return later
+	}
+	check := func(how string, r results, from *run) {
+		t.Helper()
+		kept := r.part("requests")
+		if kept.Failed || len(kept.Figures) == 0 || !reflect.DeepEqual(kept.Run, from) {
+			t.Errorf("%s: what is kept is %+v", how, kept)
+		}
+		if again := r.part("handoff"); again.Figures[0].Name != "again" {
+			t.Errorf("%s: what was measured again is %+v", how, again)
+		}
+	}
+	check("all", failing().keep(before), &before.run)
+	merged, err := before.merge(failing())
+	if err != nil {
+		t.Fatal(err)
+	}
+	check("some", merged, nil)
+
+	elsewhere := before
+	elsewhere.Machine.Cores = 64
+	if r := failing().keep(elsewhere); !r.part("requests").Failed {
+		t.Errorf("what was measured on another machine is kept: %+v", r.part("requests"))
 	}
 }
 

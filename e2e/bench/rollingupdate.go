@@ -24,6 +24,9 @@ const (
 	// minReadySeconds of 30. The part "rollout" waits as long.
 	unmoved      = 15 * time.Second
 	unmovedQuick = time.Second
+	// unevenAfterUpdate is by how many shards the replicas' shares may differ then. The other target, movesPerShard, is that of the
+	// part "rollout", too.
+	unevenAfterUpdate = 1
 )
 
 // What the Deployment controller notes on its ReplicaSets.
@@ -92,8 +95,16 @@ func (s *spread) update(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	moved := float64(h.moves(began)) / float64(s.shards)
-	s.figures = append(s.figures, s.figure("moves_per_shard_in_update", "", moved))
+	now, err := s.sharesNow()
+	if err != nil {
+		return err
+	}
+	moved := s.figure("moves_per_shard_in_update", "", float64(h.moves(began))/float64(s.shards))
+	uneven := s.figure("most_minus_least_after_update", "", float64(now.difference()))
+	if s.who.ours() {
+		moved, uneven = moved.atMost(movesPerShard), uneven.atMost(unevenAfterUpdate)
+	}
+	s.figures = append(s.figures, moved, uneven)
 	return s.noteShares("update")
 }
 
@@ -134,23 +145,44 @@ func (s *spread) awaitUnmoved(ctx context.Context) error {
 	})
 }
 
-// endOne ends the old replica whose Pod says that it costs least to delete (shardctl marks those that are emptied), or else the
-// oldest, and returns the others.
+// endOne ends the old replica that the ReplicaSet controller would, and returns the others. All of them are ready.
 func (s *spread) endOne(ctx context.Context, old []*fleet.Replica) ([]*fleet.Replica, error) {
-	costs := map[*fleet.Replica]int{}
-	for _, r := range old {
+	ranked := make([]oldPod, len(old))
+	for i, r := range old {
 		pod, err := s.kube.CoreV1().Pods(s.fleet.Namespace()).Get(ctx, r.Name(), metav1.GetOptions{})
 		if err != nil {
 			return nil, fmt.Errorf("deletion cost: %w", err)
 		}
-		if costs[r], err = strconv.Atoi(cmp.Or(pod.Annotations[corev1.PodDeletionCost], "0")); err != nil {
+		ranked[i].restarted = r == s.restarted
+		if ranked[i].cost, err = strconv.Atoi(cmp.Or(pod.Annotations[corev1.PodDeletionCost], "0")); err != nil {
 			return nil, fmt.Errorf("deletion cost of %s: %w", r.Name(), err)
 		}
 	}
-	victim := slices.MinFunc(old, func(a, b *fleet.Replica) int { return cmp.Compare(costs[a], costs[b]) })
+	victim := old[firstToEnd(ranked)]
 	is := func(r *fleet.Replica) bool { return r == victim }
 	s.running = slices.DeleteFunc(s.running, is)
 	return slices.DeleteFunc(slices.Clone(old), is), end(ctx, victim)
+}
+
+// oldPod is what Pods of one ReplicaSet are ranked by when there are too many of them.
+type oldPod struct {
+	cost      int // controller.kubernetes.io/pod-deletion-cost: shardctl marks those that are emptied
+	restarted bool
+}
+
+// firstToEnd is the Pod that the ReplicaSet controller ends first, of some that are ready and listed oldest first: one that costs
+// least to delete, of those one that was restarted (which was ready for less time, too), of those the youngest. In a rolling
+// update the Pods of the old ReplicaSet are ranked among themselves. That here no two are on the same node changes nothing: they
+// would be ranked by that before restarts and age.
+func firstToEnd(pods []oldPod) int {
+	first := 0
+	for i, p := range pods {
+		least := pods[first]
+		if p.cost < least.cost || p.cost == least.cost && (p.restarted || !least.restarted) {
+			first = i
+		}
+	}
+	return first
 }
 
 // changed is when work last began or ended, but not before the given instant.

@@ -36,3 +36,23 @@ func TestChanged(t *testing.T) {
 		}
 	}
 }
+
+func TestFirstToEnd(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		pods []oldPod
+		want int
+	}{
+		{"one", []oldPod{{}}, 0},
+		{"the youngest of equals", []oldPod{{}, {}, {}}, 2},
+		{"the one that was restarted", []oldPod{{}, {restarted: true}, {}}, 1},
+		{"the one that costs least", []oldPod{{cost: -1}, {restarted: true}, {}}, 0},
+		{"the youngest of those that cost least", []oldPod{{cost: -1}, {cost: -1}, {restarted: true}}, 1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if got := firstToEnd(test.pods); got != test.want {
+				t.Errorf("%d is first, want %d", got, test.want)
+			}
+		})
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -24,6 +25,12 @@ const (
 	scaleRounds = 2
 	// scaleSteady is for how long the buckets have been even, and nothing was reconciled, when it begins: longer than the Cooldown.
 	scaleSteady = 3 * time.Second
+	// scaleKnown is for how long no bucket has moved and nothing was reconciled since loads are known: longer than it takes until the
+	// leader has heard of them and acted.
+	scaleKnown = 8 * time.Second
+	// scaleKnownLimit bounds the time until loads are known: a replica looks at them every 10 s, leaves out the first half minute of a
+	// term, and needs another minute.
+	scaleKnownLimit = 3 * time.Minute
 	// scaleTarget is how much more five replicas have to do than one.
 	scaleTarget = 4.5
 )
@@ -41,7 +48,8 @@ const (
 // steady rate is the sum of what each replica does per second while it has something to do.
 //
 // Each number of replicas is a group of its own, which is measured in its first minute: no load is known yet, and so the
-// buckets, which are all the same, are spread evenly by their number.
+// buckets, which are all the same, are spread evenly by their number. The largest group goes on with one burst after the other until the
+// load of every bucket is known, and is measured once more when the leader has moved what it then wants to.
 func measureScaleOut(ctx context.Context, b *bench) error {
 	most, rounds := scaleReplicas, scaleRounds
 	if b.quick {
@@ -57,42 +65,48 @@ func measureScaleOut(ctx context.Context, b *bench) error {
 	return b.scaleOut(ctx, controllerRuntime, []int{1, most}, 1, 0)
 }
 
-// scaleOut measures several numbers of replicas, and compares the last with the first, which is 1.
+// scaleOut measures several numbers of replicas, and compares them with the first, which is 1.
 func (b *bench) scaleOut(ctx context.Context, who contender, numbers []int, rounds int, target float64) error {
+	most := numbers[len(numbers)-1]
 	var rates []float64
+	var known float64
 	for _, n := range numbers {
-		rate, err := b.scaledTo(ctx, who, n, rounds)
+		rate, later, err := b.scaledTo(ctx, who, n, rounds, who == session && n == most)
 		if err != nil {
 			return err
 		}
-		rates = append(rates, rate)
+		rates, known = append(rates, rate), later
 	}
 	b.sample("scaleout_throughput", who, "1/s", rates)
-	most := numbers[len(numbers)-1]
 	times := figure{Name: fmt.Sprintf("scaleout_%d_replicas", most), Who: who, Unit: "times", Value: rates[len(rates)-1] / rates[0]}
 	if target > 0 {
 		times = times.atLeast(target)
 	}
 	b.add(times)
-	b.add(figure{Name: fmt.Sprintf("scaleout_efficiency_%d_replicas", most), Who: who, Unit: "%", Value: 100 * times.Value / float64(most)})
+	if known > 0 {
+		b.add(figure{Name: fmt.Sprintf("scaleout_%d_replicas_loads_known", most), Who: who, Unit: "times", Value: known / rates[0]})
+	}
+	for i, n := range numbers {
+		b.add(figure{Name: fmt.Sprintf("scaleout_efficiency_%d_replicas", n), Who: who, Unit: "%", Value: 100 * rates[i] / rates[0] / float64(n)})
+	}
 	return nil
 }
 
-// scaledTo is how many items per second so many replicas reconcile.
-func (b *bench) scaledTo(ctx context.Context, who contender, replicas, rounds int) (rate float64, err error) {
+// scaledTo is how many items per second so many replicas reconcile; and how many when loads are known, if that is asked for.
+func (b *bench) scaledTo(ctx context.Context, who contender, replicas, rounds int, later bool) (rate, known float64, err error) {
 	c, err := b.crew(ctx, fmt.Sprintf("scaleout-%s-%d", who, replicas), "--contender="+string(who), "--elects", fmt.Sprintf("--buckets=%d", scaleBuckets),
 		fmt.Sprintf("--workers=%d", scaleCalls), fmt.Sprintf("--calls=%d", scaleCalls), "--takes="+scaleTakes.String())
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	defer func() { err = errors.Join(err, c.dismiss()) }()
 	for range replicas {
 		if err := c.join(ctx); err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 	}
 	if _, err := c.await(ctx, time.Time{}, c.items); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	settled := c.oneLeads
 	if who == session {
@@ -103,20 +117,47 @@ func (b *bench) scaledTo(ctx context.Context, who contender, replicas, rounds in
 		steady = 0
 	}
 	if err := c.awaitSteady(ctx, steady, settled); err != nil {
+		return 0, 0, err
+	}
+	if rate, err = b.allAtOnce(ctx, c, who, rounds); err != nil || !later {
+		return rate, 0, err
+	}
+	known, err = b.loadsKnown(ctx, c, who)
+	return rate, known, err
+}
+
+// loadsKnown has all items reconciled once when loads are known and what they make the leader move has been moved. In a hurry
+// nothing is waited for.
+func (b *bench) loadsKnown(ctx context.Context, c *crew, who contender) (float64, error) {
+	if !b.quick {
+		if err := c.makeLoadsKnown(ctx); err != nil {
+			return 0, err
+		}
+		if err := c.awaitSteady(ctx, scaleKnown, c.keepShares()); err != nil {
+			return 0, err
+		}
+	}
+	shares, err := c.fanOut(ctx)
+	if err != nil {
 		return 0, err
 	}
-	return b.allAtOnce(ctx, c, who, rounds)
+	took := together(shares)
+	rate := float64(c.items) / took.Last.Sub(took.First).Seconds()
+	b.add(figure{Name: fmt.Sprintf("scaleout_throughput_%d_replicas_loads_known", len(c.members)), Who: who, Unit: "1/s", Value: rate})
+	b.add(figure{Name: fmt.Sprintf("scaleout_reconciled_again_%d_replicas_loads_known", len(c.members)), Who: who, Unit: "%", Value: took.again()})
+	return rate, nil
 }
 
 // allAtOnce has all items reconciled some times, and returns how many were per second at best.
 func (b *bench) allAtOnce(ctx context.Context, c *crew, who contender, rounds int) (float64, error) {
-	var best, steady float64
+	var best, steady, again float64
 	for range rounds {
 		shares, err := c.fanOut(ctx)
 		if err != nil {
 			return 0, err
 		}
 		took := together(shares)
+		again = max(again, took.again())
 		best = max(best, float64(c.items)/took.Last.Sub(took.First).Seconds())
 		var sum float64
 		for _, share := range shares {
@@ -129,6 +170,7 @@ func (b *bench) allAtOnce(ctx context.Context, c *crew, who contender, rounds in
 	b.add(figure{Name: fmt.Sprintf("scaleout_throughput_%d_replicas", n), Who: who, Unit: "1/s", Value: best})
 	b.add(figure{Name: fmt.Sprintf("scaleout_steady_%d_replicas", n), Who: who, Unit: "1/s", Value: steady})
 	b.add(figure{Name: fmt.Sprintf("scaleout_of_what_waiting_allows_%d_replicas", n), Who: who, Unit: "%", Value: 100 * best / limit})
+	b.add(figure{Name: fmt.Sprintf("scaleout_reconciled_again_%d_replicas", n), Who: who, Unit: "%", Value: again})
 	return best, nil
 }
 
@@ -137,10 +179,14 @@ func (c *crew) awaitSteady(ctx context.Context, steady time.Duration, holds func
 	since := time.Now()
 	var missing error
 	err := wait.PollUntilContextTimeout(ctx, burstsPoll, crewLimit, true, func(ctx context.Context) (bool, error) {
-		if missing = holds(ctx); missing != nil {
+		found := holds(ctx)
+		if ctx.Err() == nil { // else what was missing before says more
+			missing = found
+		}
+		if found != nil {
 			since = time.Now()
 		}
-		return missing == nil && time.Since(since) >= steady, nil
+		return found == nil && time.Since(since) >= steady, nil
 	})
 	if err != nil {
 		return fmt.Errorf("%s: waited at most %s for %d replicas to settle: %w; the logs are in %s", c.name, crewLimit, len(c.members), errors.Join(missing, err), c.LogDir())
@@ -160,6 +206,55 @@ func (c *crew) evenlyShared(ctx context.Context) error {
 	return c.idle(len(c.members))
 }
 
+// makeLoadsKnown has all items reconciled again and again until there is a load of every bucket.
+func (c *crew) makeLoadsKnown(ctx context.Context) error {
+	for began := time.Now(); ; {
+		s, err := c.Status(ctx)
+		if err != nil {
+			return err
+		}
+		unknown := 0
+		for _, bucket := range s.Shards {
+			if bucket.Load == 0 {
+				unknown++
+			}
+		}
+		if unknown == 0 {
+			return nil
+		}
+		if time.Since(began) > scaleKnownLimit {
+			return fmt.Errorf("%s: after %s the loads of %d buckets are not known; the logs are in %s", c.name, scaleKnownLimit, unknown, c.LogDir())
+		}
+		if _, err := c.fanOut(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// keepShares holds while no bucket moves and nobody has anything to do.
+func (c *crew) keepShares() func(context.Context) error {
+	var before map[string]string
+	return func(ctx context.Context) error {
+		s, err := c.Status(ctx)
+		if err != nil {
+			return err
+		}
+		holders := map[string]string{} // by bucket
+		for _, bucket := range s.Shards {
+			holders[bucket.Name] = bucket.Holder
+		}
+		moved := !maps.Equal(before, holders)
+		before = holders
+		if moved {
+			return errors.New("buckets move")
+		}
+		if err := fleet.Held(scaleBuckets)(s); err != nil {
+			return err
+		}
+		return c.idle(len(c.members))
+	}
+}
+
 // oneLeads holds while one replica has reconciled something and has nothing to do.
 func (c *crew) oneLeads(context.Context) error { return c.idle(1) }
 
@@ -167,11 +262,10 @@ func (c *crew) oneLeads(context.Context) error { return c.idle(1) }
 func (c *crew) idle(want int) error {
 	idle := 0
 	for _, m := range c.members {
-		is, err := m.idle()
-		if err != nil {
+		if err := m.read(); err != nil {
 			return err
 		}
-		if is {
+		if m.idle() {
 			idle++
 		}
 	}

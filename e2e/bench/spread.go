@@ -49,12 +49,15 @@ func measureSpread(ctx context.Context, b *bench) error {
 		few, many = spreadReplicasQuick, spreadReplicasQuick+1
 	}
 	var errs []error
-	for _, replicas := range []int{few, many} {
-		s, err := b.newSpread(ctx, session, replicas)
+	for _, ours := range []struct {
+		who      contender
+		replicas int
+	}{{session, few}, {session, many}, {leaseMode, few}} {
+		s, err := b.newSpread(ctx, ours.who, ours.replicas)
 		if err != nil {
 			return err
 		}
-		errs = append(errs, s.measure(ctx, replicas == few))
+		errs = append(errs, s.measure(ctx, ours.replicas == few))
 		s.report()
 	}
 	var others []*spread
@@ -87,6 +90,8 @@ type spread struct {
 	before   *appsv1.ReplicaSet // of the Pods that there are first
 	running  []*fleet.Replica   // oldest first
 	figures  []figure
+
+	restarted *fleet.Replica // the one that was
 }
 
 func (b *bench) newSpread(ctx context.Context, who contender, replicas int) (*spread, error) {
@@ -94,7 +99,7 @@ func (b *bench) newSpread(ctx context.Context, who contender, replicas int) (*sp
 	if b.quick {
 		shards = spreadShardsQuick
 	}
-	g, err := b.install(ctx, fmt.Sprintf("spread-%s-%d", who, replicas), shards)
+	g, err := b.install(ctx, fmt.Sprintf("spread-%s-%d", who.label(), replicas), shards)
 	if err != nil {
 		return nil, err
 	}
@@ -151,6 +156,7 @@ func (s *spread) restart(ctx context.Context) error {
 	if err := victim.Restart(); err != nil {
 		return err
 	}
+	s.restarted = victim
 	return s.settle(ctx, "restart", map[string]time.Time{"restart": time.Now(), "kill": ended})
 }
 

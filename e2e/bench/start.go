@@ -34,13 +34,34 @@ const (
 //
 // The peers have typed caches and ask for protocol buffers, which is the best they can do for these types, but cannot do for
 // custom resources. Ours asks for JSON of all types, as controller-runtime does for unstructured objects: that is measured, too.
+//
+// The contenders have their turns one after the other, and a different one begins each round: all start while the servers have as much
+// to remember.
 func measureStart(ctx context.Context, b *bench) error {
 	if err := b.stock(ctx, shapes()...); err != nil {
 		return err
 	}
-	for _, who := range []contender{session, knative, controllerRuntime, ctrlUnstructured} {
-		if err := b.starts(ctx, who); err != nil {
-			return fmt.Errorf("%s: %w", who, err)
+	who := []contender{session, knative, controllerRuntime, ctrlUnstructured}
+	rounds := starts
+	if b.quick {
+		rounds = 1
+	}
+	alone, beside := make([][]launched, len(who)), make([][]launched, len(who))
+	for round := range rounds {
+		for i := range who {
+			i := (i + round) % len(who)
+			first, second, err := b.startGroup(ctx, who[i], round)
+			if err != nil {
+				return fmt.Errorf("%s: %w", who[i], err)
+			}
+			alone[i], beside[i] = append(alone[i], first), append(beside[i], second...)
+		}
+	}
+	name := fmt.Sprintf("_%d_types_%d_objects_each", len(shapes()), b.stocked())
+	for i, w := range who {
+		b.addStarts("start"+name, w, alone[i])
+		if len(beside[i]) > 0 {
+			b.addStarts("start_beside_another"+name, w, beside[i])
 		}
 	}
 	return nil
@@ -59,27 +80,6 @@ type launch struct {
 type launched struct {
 	took     time.Duration
 	cpu, own float64 // seconds of processor time, and bytes of memory that are the process's own
-}
-
-func (b *bench) starts(ctx context.Context, who contender) error {
-	n := starts
-	if b.quick {
-		n = 1
-	}
-	var alone, beside []launched
-	for i := range n {
-		first, second, err := b.startGroup(ctx, who, i)
-		if err != nil {
-			return err
-		}
-		alone, beside = append(alone, first), append(beside, second...)
-	}
-	name := fmt.Sprintf("_%d_types_%d_objects_each", len(shapes()), b.stocked())
-	b.addStarts("start"+name, who, alone)
-	if len(beside) > 0 {
-		b.addStarts("start_beside_another"+name, who, beside)
-	}
-	return nil
 }
 
 // startGroup starts the first program of a group, and with ours a second one beside it.

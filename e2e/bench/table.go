@@ -170,13 +170,17 @@ const timesUnit = "times"
 // cell is a value; one that misses its target says so.
 func (r *row) cell(column string) string {
 	f, ok := r.cells[column]
-	switch {
-	case !ok:
+	if !ok {
 		return ""
-	case f.missed():
-		return "**" + number(f.Value) + "** (missed)"
 	}
-	return number(f.Value)
+	return cell(f.Value, f.missed())
+}
+
+func cell(v float64, missed bool) string {
+	if missed {
+		return "**" + number(v) + "** (missed)"
+	}
+	return number(v)
 }
 
 // target names who has to meet it where that is not everybody whose figure is in the row.

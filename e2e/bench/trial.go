@@ -148,7 +148,7 @@ func (b *bench) try(ctx context.Context, trials map[*trial]loss) error {
 				return err
 			}
 			t.gaps, err = l.lose(lossCtx, t)
-			return err
+			return errors.Join(err, t.fleet.UnexpectedEnd()) // of a stand-by: gaps would be longer, or come of other hand-offs
 		})
 	}
 	if err := losses.Wait(); err != nil {
