@@ -28,8 +28,8 @@ func highlights() []highlight {
 		{"hand-off: nobody works for a shard, median, ms", "handoff", named(handOffGap + "_p50"), "client_go_gap_p50_times_ours"},
 		{"the same, 99th percentile, ms", "handoff", named(handOffGap + "_p99"), ""},
 		{
-			"hand-off of work that takes 3 s to stop, and is told to when the elector's context ends (client-go's documentation asks " +
-				"to stop the work first, which docs/benchmarks.md has as well): shards that two replicas worked for at once, %", "overlap", named("slow_stop_overlap_share"), "slow_stop_overlaps",
+			"shards that two worked for at once, at a hand-off of work that takes 3 s to stop (client-go's documentation asks to stop it first), %",
+			"overlap", named("slow_stop_overlap_share"), "slow_stop_overlaps",
 		},
 		{"crash: nobody works for a shard, 99th percentile, s", "takeover", named(sinceKill + "_p99"), ""},
 		{"the same once the kubelet has reported it, s", "takeover", named(sinceReport + "_p99"), ""},

@@ -74,7 +74,7 @@ func drawScaleOut(r results) (*picture, error) {
 	published.GlyphStyle = draw.GlyphStyle{Color: ink, Radius: 4, Shape: draw.CrossGlyph{}}
 	p.Add(published)
 	pic.explain("as much again with each", ideal)
-	pic.explain("published of kubernetes-controller-sharding, by another method", published)
+	pic.explain("published elsewhere, by another method", published)
 	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = 0.9, publishedReplicas+0.1, 0, publishedReplicas+0.25
 	p.X.Tick.Marker, p.Y.Tick.Marker = counts(publishedReplicas), counts(publishedReplicas)
 	return pic, nil
