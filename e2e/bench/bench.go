@@ -10,7 +10,10 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/shardctl/shardctl/e2e/controlplane"
 	"github.com/shardctl/shardctl/e2e/fleet"
@@ -72,8 +75,13 @@ func (b *bench) close(keepLogs bool) error {
 	return errors.Join(errs...)
 }
 
-// configuration is of a group whose roles are not in it: a fleet wants one, and grants what it needs.
-const configuration = `
+// configuration is of a group whose work is not in it: a fleet wants one, and grants what it takes to watch the resources.
+func configuration(name string, resources ...schema.GroupVersionResource) []byte {
+	var rules strings.Builder
+	for _, r := range resources {
+		fmt.Fprintf(&rules, "      - {apiVersion: %s, resource: %s}\n", r.GroupVersion(), r.Resource)
+	}
+	return fmt.Appendf(nil, `
 apiVersion: shardctl.dev/v1alpha1
 kind: Configuration
 metadata:
@@ -85,10 +93,14 @@ spec:
   - name: unused
     decorator:
       resources:
-      - {apiVersion: v1, resource: configmaps}
+%s
       hooks:
         sync: {webhook: {url: "http://127.0.0.1:1"}}
-`
+`, name, rules.String())
+}
+
+// nothingWatched stands for a type in the configuration of those who watch none: one is required there.
+var nothingWatched = schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
 
 // install makes a group that is new, as whoever installs shardctl does, and has no replica yet.
 func (b *bench) install(ctx context.Context, name string, shards int) (*group, error) {
@@ -101,7 +113,7 @@ func (b *bench) install(ctx context.Context, name string, shards int) (*group, e
 		return nil, fmt.Errorf("the program that replicas run: %w", err)
 	}
 	f, err := fleet.New(ctx, fleet.Options{
-		Cluster: cp, Binary: self, Config: fmt.Appendf(nil, configuration, name), LayoutRecord: true, Dir: filepath.Join(b.dir, name),
+		Cluster: cp, Binary: self, Config: configuration(name, nothingWatched), LayoutRecord: true, Dir: filepath.Join(b.dir, name),
 	})
 	if err != nil {
 		return nil, err

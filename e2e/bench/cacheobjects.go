@@ -14,7 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	apischema "k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -23,7 +23,7 @@ import (
 // shape is a type and how its objects look: a built-in type, so that typed clients know it, of which no controller runs.
 type shape struct {
 	name     string // as the API calls it, and the figures too
-	resource apischema.GroupVersionResource
+	resource schema.GroupVersionResource
 	kind     string
 	// make returns the object of a number, always the same one.
 	make func(i int) client.Object
@@ -31,7 +31,7 @@ type shape struct {
 	settle func(client.Object)
 }
 
-func (s shape) gvk() apischema.GroupVersionKind { return s.resource.GroupVersion().WithKind(s.kind) }
+func (s shape) gvk() schema.GroupVersionKind { return s.resource.GroupVersion().WithKind(s.kind) }
 
 // deployments are as in life: about 4 KB of JSON, of which managedFields are a good part. Names, images, hashes and values
 // differ from one to the other, field names and defaults do not.
@@ -85,6 +85,14 @@ func daemonSets() shape {
 
 func shapes() []shape {
 	return []shape{deployments(), configMaps(), statefulSets(), daemonSets()}
+}
+
+func shapeResources() []schema.GroupVersionResource {
+	var all []schema.GroupVersionResource
+	for _, s := range shapes() {
+		all = append(all, s.resource)
+	}
+	return all
 }
 
 // app is what an object is about. All that is random of it comes from its number.

@@ -88,7 +88,7 @@ func TestEveryShapeHasATypedAndAnUnstructuredObject(t *testing.T) {
 }
 
 func TestStartConfigurationHasAllShapes(t *testing.T) {
-	parsed, err := config.Parse("config.yaml", startConfiguration("start"))
+	parsed, err := config.Parse("config.yaml", configuration("start", shapeResources()...))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -42,7 +42,7 @@ func (b *bench) setStage(ctx context.Context, p overlapPlan) (*stage, error) {
 	networks := fleet.Networks(cp)
 	f, err := fleet.New(ctx, fleet.Options{
 		Cluster: networks, Binary: self, Dir: filepath.Join(b.dir, p.name),
-		Config: fmt.Appendf(nil, configuration, p.name), LayoutRecord: true,
+		Config: configuration(p.name, nothingWatched), LayoutRecord: true,
 	})
 	if err != nil {
 		return nil, err

@@ -59,7 +59,7 @@ func (b *bench) crew(ctx context.Context, name string, args ...string) (*crew, e
 		return nil, err
 	}
 	f, err := fleet.New(ctx, fleet.Options{
-		Cluster: b.cp, Binary: "unused", Config: itemsConfiguration(name), LayoutRecord: true, Dir: filepath.Join(b.dir, name),
+		Cluster: b.cp, Binary: "unused", Config: configuration(name, itemsResource, triggersResource), LayoutRecord: true, Dir: filepath.Join(b.dir, name),
 	})
 	if err != nil {
 		return nil, err

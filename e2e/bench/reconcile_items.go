@@ -60,7 +60,7 @@ func (b *bench) installItems(ctx context.Context) (dynamic.Interface, error) {
 		return client, nil
 	}
 	f, err := fleet.New(ctx, fleet.Options{
-		Cluster: cp, Binary: "unused", Config: itemsConfiguration(itemsNamespace), Dir: filepath.Join(b.dir, itemsNamespace),
+		Cluster: cp, Binary: "unused", Config: configuration(itemsNamespace, itemsResource, triggersResource), Dir: filepath.Join(b.dir, itemsNamespace),
 		CRDs: []*unstructured.Unstructured{definition(itemsResource, itemKind), definition(triggersResource, triggerKind)},
 	})
 	if err != nil {
@@ -87,27 +87,6 @@ func touch(ctx context.Context, client dynamic.Interface, resource schema.GroupV
 	patch := fmt.Appendf(nil, `{"spec":{"touched":%q}}`, to)
 	_, err := client.Resource(resource).Namespace(itemsNamespace).Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{})
 	return err
-}
-
-// itemsConfiguration has what a replica needs that watches items and triggers: a fleet grants that.
-func itemsConfiguration(name string) []byte {
-	return fmt.Appendf(nil, `
-apiVersion: shardctl.dev/v1alpha1
-kind: Configuration
-metadata:
-  name: %s
-spec:
-  http:
-    address: "127.0.0.1:0"
-  roles:
-  - name: unused
-    decorator:
-      resources:
-      - {apiVersion: %[2]s/%[3]s, resource: %[4]s}
-      - {apiVersion: %[2]s/%[3]s, resource: %[5]s}
-      hooks:
-        sync: {webhook: {url: "http://127.0.0.1:1"}}
-`, name, itemKind.Group, itemKind.Version, itemsResource.Resource, triggersResource.Resource)
 }
 
 func object(kind schema.GroupVersionKind, name string) *unstructured.Unstructured {

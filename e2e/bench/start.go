@@ -86,7 +86,7 @@ type launched struct {
 func (b *bench) startGroup(ctx context.Context, who contender, round int) (first launched, second []launched, err error) {
 	group := fmt.Sprintf("start-%s-%d", strings.ReplaceAll(string(who), ", ", "-"), round)
 	f, err := fleet.New(ctx, fleet.Options{
-		Cluster: b.cp, Binary: "unused", Config: startConfiguration(group), LayoutRecord: true, Dir: filepath.Join(b.dir, group),
+		Cluster: b.cp, Binary: "unused", Config: configuration(group, shapeResources()...), LayoutRecord: true, Dir: filepath.Join(b.dir, group),
 	})
 	if err != nil {
 		return launched{}, nil, err
@@ -160,28 +160,4 @@ func (l *launch) await(ctx context.Context, types int) (launched, error) {
 	}
 	f, err := footprintOf(l.process.PID())
 	return launched{took: seen[types-1].At.Sub(l.began), cpu: f.cpu, own: f.own}, err
-}
-
-// startConfiguration has what a program needs that watches all shapes: a fleet grants that.
-func startConfiguration(name string) []byte {
-	var resources strings.Builder
-	for _, s := range shapes() {
-		fmt.Fprintf(&resources, "      - {apiVersion: %s, resource: %s}\n", s.resource.GroupVersion(), s.resource.Resource)
-	}
-	return fmt.Appendf(nil, `
-apiVersion: shardctl.dev/v1alpha1
-kind: Configuration
-metadata:
-  name: %s
-spec:
-  http:
-    address: "127.0.0.1:0"
-  roles:
-  - name: unused
-    decorator:
-      resources:
-%s
-      hooks:
-        sync: {webhook: {url: "http://127.0.0.1:1"}}
-`, name, resources.String())
 }

@@ -91,7 +91,10 @@ func (t Type) Definition() *unstructured.Unstructured {
 }
 
 // OwnerOf is the name of the object that a child belongs to, if that is of this type.
-func (t Type) OwnerOf(child interface{ GetOwnerReferences() []metav1.OwnerReference }) (name string, ok bool) {
+func (t Type) OwnerOf(child interface {
+	GetOwnerReferences() []metav1.OwnerReference
+},
+) (name string, ok bool) {
 	owners := child.GetOwnerReferences()
 	i := slices.IndexFunc(owners, func(owner metav1.OwnerReference) bool {
 		return owner.Kind == t.Kind && owner.APIVersion == t.APIVersion()
